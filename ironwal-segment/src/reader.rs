@@ -1,0 +1,298 @@
+//! Reading of one segment by positioned reads.
+//!
+//! A reader looks at no more than its [`Bounds`] allow, so it can work beside a writer: what lies
+//! behind the committed length is never looked at. Reading never repairs.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ironwal_format::cast;
+use ironwal_format::checksum::Salt;
+use ironwal_format::frame::{FrameError, FrameHeader, FrameKind, HEADER_LEN};
+use ironwal_format::payload::entry_range;
+use ironwal_format::seal::{SEAL_TOTALS_LEN, Seal, SparseTable};
+use ironwal_format::segment_header::{MAX_SEGMENT_HEADER_LEN, SegmentHeader, SegmentHeaderError};
+use ironwal_format::walk::{Bounds, Place, Source, Step, step};
+use ironwal_format::{SequenceNumber, cast::usize_from};
+
+use crate::dir::{SegmentName, StreamDir};
+use crate::error::{Error, ErrorKind, IoOp};
+use crate::io::read_up_to;
+use crate::source::FileSource;
+use crate::storage::StorageFile;
+
+/// The entries of one frame: its payload, whose checksum matched.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    offset: u64,
+    header: FrameHeader,
+    payload: Bytes,
+}
+
+impl Frame {
+    /// The number of the first entry.
+    pub const fn base(&self) -> SequenceNumber {
+        self.header.base()
+    }
+
+    /// One past the number of the last entry.
+    pub fn end(&self) -> SequenceNumber {
+        self.header.end()
+    }
+
+    /// Where the frame starts.
+    pub const fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The bytes of an entry, which share the frame's.
+    ///
+    /// # Errors
+    ///
+    /// [`FrameError::EntryOffsets`] if a frame with right checksums is wrong inside.
+    ///
+    /// # Panics
+    ///
+    /// If the frame does not hold that entry.
+    pub fn entry(&self, seq: SequenceNumber) -> Result<Bytes, FrameError> {
+        let index = seq.get().checked_sub(self.base().get()).and_then(|n| u32::try_from(n).ok());
+        let index = index.expect("the frame holds the entry");
+        let range = entry_range(&self.payload, self.header.entry_count(), index)?;
+        Ok(self.payload.slice(range))
+    }
+}
+
+/// What a reader comes to.
+#[derive(Debug)]
+pub enum Read {
+    /// A whole frame, and where the next is expected.
+    Frame(Frame, Place),
+    /// A frame that is lost, the entries from the expected number until that of the place where to
+    /// go on.
+    Lost(Error, Place),
+    /// All entries that count have been passed.
+    End,
+}
+
+/// Reads frames of one segment.
+#[derive(Debug)]
+pub struct SegmentReader {
+    dir: Arc<StreamDir>,
+    name: SegmentName,
+    salt: Salt,
+    bounds: Bounds,
+    source: FileSource,
+}
+
+impl SegmentReader {
+    /// A reader of `file` that reads `window_len` bytes at a time and goes no further than `bounds`.
+    ///
+    /// # Errors
+    ///
+    /// The failure to tell the length of the file, asked only where the bounds do not say it.
+    pub fn new(
+        dir: Arc<StreamDir>,
+        name: SegmentName,
+        file: Arc<dyn StorageFile>,
+        bounds: Bounds,
+        window_len: usize,
+    ) -> Result<Self, Error> {
+        let len = match bounds.len {
+            u64::MAX => file
+                .file_len()
+                .map_err(|source| Error::io(dir.display(&name.file_name()), IoOp::Read, source))?,
+            len => len,
+        };
+        let bounds = Bounds { len, ..bounds };
+        let source = FileSource::new(file, len, window_len);
+        let salt = dir.salt(name.ordinal);
+        Ok(Self { dir, name, salt, bounds, source })
+    }
+
+    /// Where the first frame is expected.
+    pub fn start(&self) -> Place {
+        Place { offset: self.dir.header_len(), seq: self.name.base }
+    }
+
+    /// Reads the frame at a place, or tells that it is lost.
+    ///
+    /// # Errors
+    ///
+    /// Those of the operating system: nothing is known of the frame then.
+    pub fn read(&mut self, at: Place) -> Result<Read, Error> {
+        match self.step(at)? {
+            Step::End => Ok(Read::End),
+            Step::Hole { offset, error, next } => Ok(Read::Lost(self.lost(offset, error), next)),
+            Step::Frame { offset, header, next } => Ok(match self.payload(offset, &header)? {
+                Ok(payload) => Read::Frame(Frame { offset, header, payload }, next),
+                Err(error) => Read::Lost(self.lost(offset, error), next),
+            }),
+        }
+    }
+
+    /// Reads the frame that holds an entry, walking from a place at or before it.
+    ///
+    /// # Errors
+    ///
+    /// The failure of the operating system, or that the frame is lost.
+    pub fn find(&mut self, from: Place, seq: SequenceNumber) -> Result<Frame, Error> {
+        let mut at = from;
+        loop {
+            match self.step(at)? {
+                Step::Frame { offset, header, next } if seq < next.seq => {
+                    return match self.payload(offset, &header)? {
+                        Ok(payload) => Ok(Frame { offset, header, payload }),
+                        Err(error) => Err(self.lost(offset, error)),
+                    };
+                }
+                Step::Hole { offset, error, next } if seq < next.seq => {
+                    return Err(self.lost(offset, error));
+                }
+                Step::Frame { next, .. } | Step::Hole { next, .. } => at = next,
+                Step::End => {
+                    let available = 0;
+                    let cut = FrameError::Cut { available, needed: HEADER_LEN };
+                    return Err(self.lost(at.offset, cut));
+                }
+            }
+        }
+    }
+
+    /// The sparse table of a segment that is not appended to any more: out of its seal, or where
+    /// that cannot be used, by walking through the headers.
+    ///
+    /// # Errors
+    ///
+    /// Those of the operating system.
+    pub fn table(&mut self) -> Result<SparseTable, Error> {
+        if let Some(table) = self.sealed_table().map_err(|source| self.io(source))? {
+            return Ok(table);
+        }
+        let mut table = SparseTable::default();
+        let mut at = self.start();
+        loop {
+            match self.step(at)? {
+                Step::Frame { offset, next, .. } => {
+                    table.note(at.seq.since(self.name.base), offset);
+                    at = next;
+                }
+                Step::Hole { next, .. } => at = next,
+                Step::End => return Ok(table),
+            }
+        }
+    }
+
+    /// The table in the seal, if the file ends in one.
+    fn sealed_table(&mut self) -> io::Result<Option<SparseTable>> {
+        let file_len = self.source.len();
+        let Some(at) = file_len.checked_sub(cast::u64_from(SEAL_TOTALS_LEN)) else {
+            return Ok(None);
+        };
+        let totals = self.source.bytes_at(at, SEAL_TOTALS_LEN)?;
+        let Some(offset) =
+            totals.first_chunk().and_then(|totals| Seal::offset_from_totals(totals, file_len))
+        else {
+            return Ok(None);
+        };
+        let Some(header) = self.source.bytes_at(offset, usize_from(HEADER_LEN))?.first_chunk()
+        else {
+            return Ok(None);
+        };
+        let header = match FrameHeader::decode(header, self.salt, offset) {
+            Ok(header) if header.kind() == FrameKind::Seal => header,
+            Ok(_) | Err(_) => return Ok(None),
+        };
+        if offset + header.frame_len() != file_len {
+            return Ok(None);
+        }
+        let payload = self.read_payload(offset, &header)?;
+        Ok(payload.ok().and_then(|payload| Seal::decode(&payload).ok()).map(|seal| seal.table))
+    }
+
+    fn step(&mut self, at: Place) -> Result<Step, Error> {
+        step(&mut self.source, self.salt, at, self.bounds).map_err(|source| self.io(source))
+    }
+
+    fn payload(
+        &mut self,
+        offset: u64,
+        header: &FrameHeader,
+    ) -> Result<Result<Bytes, FrameError>, Error> {
+        self.read_payload(offset, header).map_err(|source| self.io(source))
+    }
+
+    /// The payload, without padding, of a frame whose header is valid and lies within the bounds.
+    fn read_payload(
+        &mut self,
+        offset: u64,
+        header: &FrameHeader,
+    ) -> io::Result<Result<Bytes, FrameError>> {
+        let at = offset + HEADER_LEN;
+        let payload_len = cast::usize_from_u32(header.payload_len());
+        if let Some(padded) = self.source.in_window(at, header.padded_len()) {
+            return Ok(header
+                .check_payload(padded)
+                .map(|()| Bytes::copy_from_slice(padded.get(..payload_len).unwrap_or_default())));
+        }
+        // The header was found to end within the file, so this is bounded by what is there.
+        let mut padded = vec![0; usize_from(header.padded_len())];
+        let read = read_up_to(self.source.file(), &mut padded, at)?;
+        padded.truncate(read);
+        Ok(header.check_payload(&padded).map(|()| {
+            padded.truncate(payload_len);
+            Bytes::from(padded)
+        }))
+    }
+
+    fn lost(&self, offset: u64, source: FrameError) -> Error {
+        self.error(ErrorKind::Frame { offset, source })
+    }
+
+    fn io(&self, source: io::Error) -> Error {
+        self.error(ErrorKind::Io { op: IoOp::Read, source })
+    }
+
+    fn error(&self, kind: ErrorKind) -> Error {
+        Error::new(self.dir.display(&self.name.file_name()), kind)
+    }
+}
+
+/// Reads the segment header of a file. What is wrong with it is a finding; only what the operating
+/// system says is an error.
+///
+/// # Errors
+///
+/// Those of the operating system.
+pub fn read_header(
+    file: &dyn StorageFile,
+) -> io::Result<Result<SegmentHeader, SegmentHeaderError>> {
+    let mut start = vec![0; usize_from(MAX_SEGMENT_HEADER_LEN)];
+    let read = read_up_to(file, &mut start, 0)?;
+    start.truncate(read);
+    Ok(SegmentHeader::decode(&start))
+}
+
+/// Checks that a file is the segment that its place and name say.
+///
+/// # Errors
+///
+/// [`ErrorKind::Header`] when it has no valid header, [`ErrorKind::Foreign`] when that is another's,
+/// and the failure of the operating system.
+pub fn check_identity(
+    dir: &StreamDir,
+    name: SegmentName,
+    file: &dyn StorageFile,
+) -> Result<(), Error> {
+    let error = |kind| Error::new(dir.display(&name.file_name()), kind);
+    let header = read_header(file)
+        .map_err(|source| error(ErrorKind::Io { op: IoOp::Read, source }))?
+        .map_err(|source| error(ErrorKind::Header { source }))?;
+    let SegmentHeader { base, ordinal, id, key, .. } = header;
+    let same = base == name.base && ordinal == name.ordinal;
+    if same && id == dir.id() && key == *dir.key() {
+        Ok(())
+    } else {
+        Err(error(ErrorKind::Foreign))
+    }
+}
