@@ -1,0 +1,414 @@
+//! What is found of a stream before anything is decided: nothing here changes anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::Arc;
+
+use ironwal_format::index::{
+    IndexContents, IndexEnd, IndexKnowledge, IndexRecord, SegmentRecord, StartRecord,
+};
+use ironwal_format::names::StreamKey;
+use ironwal_format::repair::{FileFacts, SegmentFacts, Vouched};
+use ironwal_format::scan::Scan;
+use ironwal_format::segment_header::{SegmentHeader, SegmentHeaderError};
+use ironwal_format::{Ordinal, SequenceNumber, StreamId};
+use ironwal_segment::recover::scan_segment;
+use ironwal_segment::storage::{OpenMode, Storage, StoragePath};
+use ironwal_segment::{IoOp, SegmentName, StreamDir, read_header};
+
+use crate::error::{Error, ErrorKind};
+use crate::index_file::{self, LoadedIndex};
+use crate::layout::{self, Layout, Presence};
+use crate::report::IndexFinding;
+
+/// What is found of a stream.
+pub(crate) struct Gathered {
+    /// What can be judged; `None` if nothing tells which incarnation of the stream this is.
+    pub(crate) identified: Option<Identified>,
+    /// What keeps the stream from being appended to, whatever the rest is.
+    pub(crate) refusals: Vec<Error>,
+    /// What the index is.
+    pub(crate) index: IndexFinding,
+    /// Names that are not ours.
+    pub(crate) foreign_names: Vec<String>,
+}
+
+/// The facts of a stream whose incarnation is known.
+pub(crate) struct Identified {
+    pub(crate) dir: Arc<StreamDir>,
+    /// The segments, in the order of ordinals.
+    pub(crate) facts: Vec<SegmentFacts>,
+    /// The start record, if there is one.
+    pub(crate) start: Option<StartRecord>,
+    /// The length of the index and its last record, if it is whole.
+    pub(crate) index_end: Option<(u64, Option<IndexRecord>)>,
+    /// Whether the index ends in a floor that covers the whole last segment, and nothing is left of
+    /// an index that was to take its place.
+    pub(crate) closed_cleanly: bool,
+    /// The names of segments that were set aside.
+    pub(crate) torn_names: Vec<String>,
+}
+
+impl Identified {
+    /// What was found in the frames of a segment.
+    pub(crate) fn scan(&self, ordinal: Ordinal) -> Option<&Scan> {
+        self.facts.iter().find(|segment| segment.ordinal == ordinal)?.file.scan()
+    }
+
+    /// Whether anything proves that entries of this stream were durable once, and so its name.
+    pub(crate) fn has_evidence(&self) -> bool {
+        self.facts.iter().any(SegmentFacts::proves_all_before)
+    }
+}
+
+/// Looks at the files of a stream; `None` if there is no such stream.
+///
+/// # Errors
+///
+/// Those of the operating system. Whatever the files are is a finding.
+pub(crate) fn gather(
+    storage: &Arc<dyn Storage>,
+    key: &StreamKey,
+) -> Result<Option<Gathered>, Error> {
+    let dir_name = key.dir_name();
+    let path = StoragePath::new(&dir_name);
+    let layout = match layout::list(&**storage, path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        listed => listed.map_err(|source| Error::io(storage.display(path), IoOp::List, source))?,
+    };
+    let gatherer = Gatherer { storage, key, dir_name: &dir_name, layout };
+    gatherer.run().map(Some)
+}
+
+struct Gatherer<'a> {
+    storage: &'a Arc<dyn Storage>,
+    key: &'a StreamKey,
+    dir_name: &'a str,
+    layout: Layout,
+}
+
+/// A segment file whose header was read. The file is closed again: there may be thousands.
+struct Candidate {
+    name: SegmentName,
+    header: Result<SegmentHeader, SegmentHeaderError>,
+}
+
+/// A segment as far as it was looked at before its frames are.
+enum Seen {
+    Recorded(SegmentRecord),
+    Unrecorded(Candidate, Option<SegmentRecord>),
+}
+
+impl Gatherer<'_> {
+    fn run(self) -> Result<Gathered, Error> {
+        let mut refusals: Vec<_> =
+            self.layout.doubled.iter().map(|name| self.doubled(*name)).collect();
+        let (contents, mut index) = self.load_index(&mut refusals)?;
+        let last = match self.layout.segments.last() {
+            Some(name) => self.read_candidate(*name, &mut refusals)?,
+            None => None,
+        };
+        let contents = contents.filter(|contents| {
+            let fits = contents.header.key() == self.key
+                && last.as_ref().is_none_or(|last| {
+                    last.header.as_ref().map_or(true, |header| header.id == contents.header.id())
+                });
+            if !fits {
+                index = IndexFinding::Wrong;
+            }
+            fits
+        });
+        let id = match &contents {
+            Some(contents) => Some(contents.header.id()),
+            None => self.id_of_segments(last.as_ref(), &mut refusals)?,
+        };
+        let identified = match id {
+            Some(id) => Some(self.identify(id, contents.as_ref(), last, &mut refusals)?),
+            None if refusals.is_empty() => {
+                refusals.push(self.unidentified(last.as_ref()));
+                None
+            }
+            None => None,
+        };
+        let foreign_names = self.layout.foreign;
+        Ok(Gathered { identified, refusals, index, foreign_names })
+    }
+
+    fn load_index(
+        &self,
+        refusals: &mut Vec<Error>,
+    ) -> Result<(Option<IndexContents>, IndexFinding), Error> {
+        let path = StoragePath::new(self.dir_name);
+        if self.layout.index == Presence::Absent {
+            return Ok((None, IndexFinding::Missing));
+        }
+        let newer = || {
+            let path = path.join(ironwal_format::names::INDEX_FILE);
+            Error::new(self.storage.display(path), ErrorKind::Unsupported)
+        };
+        Ok(match index_file::load(&**self.storage, path)? {
+            LoadedIndex::Missing => (None, IndexFinding::Missing),
+            LoadedIndex::Wrong(error) if error.is_newer() => {
+                refusals.push(newer());
+                (None, IndexFinding::Wrong)
+            }
+            LoadedIndex::Wrong(_) => (None, IndexFinding::Wrong),
+            LoadedIndex::Read(contents) => {
+                if contents.newer.is_some() {
+                    refusals.push(newer());
+                }
+                let finding =
+                    if contents.bad.is_some() { IndexFinding::Wrong } else { IndexFinding::Sound };
+                (Some(contents), finding)
+            }
+        })
+    }
+
+    /// Reads the header of a segment; `None` if it is refused for what it is.
+    fn read_candidate(
+        &self,
+        name: SegmentName,
+        refusals: &mut Vec<Error>,
+    ) -> Result<Option<Candidate>, Error> {
+        let file_name = name.file_name();
+        let path = StoragePath::new(self.dir_name).join(&file_name);
+        let failed = |op, source| Error::io(self.storage.display(path), op, source);
+        let file = match self.storage.open(path, OpenMode::Read) {
+            // A link, a directory, a FIFO with the name of a segment.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                refusals.push(Error::new(self.storage.display(path), ErrorKind::NotOurs));
+                return Ok(None);
+            }
+            opened => opened.map_err(|source| failed(IoOp::Open, source))?,
+        };
+        let header = read_header(&*file).map_err(|source| failed(IoOp::Read, source))?;
+        let refused = match &header {
+            Ok(header) => {
+                let SegmentHeader { base, ordinal, ref key, .. } = *header;
+                let same = SegmentName { base, ordinal } == name && key == self.key;
+                (!same).then_some(ErrorKind::Foreign)
+            }
+            Err(SegmentHeaderError::NotOurs) => Some(ErrorKind::NotOurs),
+            Err(error) => error.is_unsupported().then_some(ErrorKind::Unsupported),
+        };
+        if let Some(kind) = refused {
+            refusals.push(Error::new(self.storage.display(path), kind));
+            return Ok(None);
+        }
+        Ok(Some(Candidate { name, header }))
+    }
+
+    /// The incarnation that the first segment with a valid header belongs to.
+    fn id_of_segments(
+        &self,
+        last: Option<&Candidate>,
+        refusals: &mut Vec<Error>,
+    ) -> Result<Option<StreamId>, Error> {
+        for name in &self.layout.segments {
+            let opened = match last {
+                Some(last) if last.name == *name => {
+                    last.header.as_ref().ok().map(|header| header.id)
+                }
+                // What is refused here is refused again, and told, when all are looked at.
+                Some(_) | None => self
+                    .read_candidate(*name, &mut Vec::new())?
+                    .and_then(|candidate| candidate.header.ok())
+                    .map(|header| header.id),
+            };
+            if opened.is_some() {
+                return Ok(opened);
+            }
+        }
+        // None will be looked at again: tell of each.
+        for name in &self.layout.segments {
+            if last.is_none_or(|last| last.name != *name) {
+                self.read_candidate(*name, refusals)?;
+            }
+        }
+        Ok(None)
+    }
+
+    fn identify(
+        &self,
+        id: StreamId,
+        contents: Option<&IndexContents>,
+        last: Option<Candidate>,
+        refusals: &mut Vec<Error>,
+    ) -> Result<Identified, Error> {
+        let dir = StreamDir::new(Arc::clone(self.storage), self.dir_name, self.key.clone(), id);
+        let index_end = contents.and_then(index_end);
+        let knowledge = contents.map(|contents| IndexKnowledge::of(&contents.records));
+        let mut facts = self.facts(&dir, knowledge.as_ref(), last, refusals)?;
+        self.add_missing(&mut facts, knowledge.as_ref());
+        let facts: Vec<_> = facts.into_values().collect();
+        let closed_cleanly = self.layout.index_temp == Presence::Absent
+            && facts.last().is_some_and(|last| is_covered(last, index_end));
+        Ok(Identified {
+            dir: Arc::new(dir),
+            facts,
+            start: knowledge.and_then(|knowledge| knowledge.start),
+            index_end,
+            closed_cleanly,
+            torn_names: self.layout.torn.clone(),
+        })
+    }
+
+    /// Looks at each segment: at the length where a record vouches for it, else at header and frames.
+    fn facts(
+        &self,
+        dir: &StreamDir,
+        knowledge: Option<&IndexKnowledge>,
+        mut last: Option<Candidate>,
+        refusals: &mut Vec<Error>,
+    ) -> Result<BTreeMap<Ordinal, SegmentFacts>, Error> {
+        let mut seen = Vec::with_capacity(self.layout.segments.len());
+        let last_name = self.layout.segments.last().copied();
+        for name in &self.layout.segments {
+            let record = knowledge
+                .and_then(|knowledge| knowledge.sealed.get(&name.ordinal))
+                .filter(|record| record.base == name.base)
+                .copied();
+            let candidate = match record {
+                Some(record) if last_name != Some(*name) => {
+                    seen.push((*name, Seen::Recorded(record)));
+                    continue;
+                }
+                Some(_) | None if last_name == Some(*name) => last.take(),
+                Some(_) | None => self.read_candidate(*name, refusals)?,
+            };
+            let Some(candidate) = candidate else { continue };
+            if candidate.header.as_ref().is_ok_and(|header| header.id != dir.id()) {
+                let path = dir.display(&name.file_name());
+                refusals.push(Error::new(path, ErrorKind::Foreign));
+                continue;
+            }
+            seen.push((*name, Seen::Unrecorded(candidate, record)));
+        }
+        let mut facts = BTreeMap::new();
+        // From the last to the first: what a later segment cuts off is not looked at.
+        let mut limit = SequenceNumber::MAX;
+        for (name, seen) in seen.into_iter().rev() {
+            let (record, file) = match seen {
+                Seen::Recorded(record) => {
+                    let len = file_len(dir, name)?;
+                    (Some(record), FileFacts::Recorded { len })
+                }
+                Seen::Unrecorded(Candidate { header, .. }, record) => {
+                    let file = dir.open_segment(name, OpenMode::Read)?;
+                    let scan = scan_segment(dir, name, &file, limit)?;
+                    let file = match header {
+                        Ok(_) => FileFacts::Scanned(scan),
+                        Err(error) => FileFacts::Headless(error, scan),
+                    };
+                    (record, file)
+                }
+            };
+            if !matches!(file, FileFacts::Headless(..)) {
+                limit = limit.min(name.base);
+            }
+            facts.insert(name.ordinal, fact(name, record, knowledge, file));
+        }
+        Ok(facts)
+    }
+
+    /// Adds the segments that the index tells of and that have no file.
+    fn add_missing(
+        &self,
+        facts: &mut BTreeMap<Ordinal, SegmentFacts>,
+        knowledge: Option<&IndexKnowledge>,
+    ) {
+        let Some(knowledge) = knowledge else { return };
+        let mut expected: Vec<(SegmentName, Option<SegmentRecord>)> = Vec::new();
+        for record in knowledge.sealed.values() {
+            let SegmentRecord { base, end, ordinal, .. } = *record;
+            expected.push((SegmentName { base, ordinal }, Some(*record)));
+            // A sealed record is made when the next segment is durable.
+            if let Some(ordinal) = ordinal.next()
+                && !knowledge.sealed.contains_key(&ordinal)
+            {
+                expected.push((SegmentName { base: end, ordinal }, None));
+            }
+        }
+        if let Some(SegmentRecord { base, ordinal, .. }) = knowledge.floor {
+            expected.push((SegmentName { base, ordinal }, None));
+        }
+        // A stream comes to be with its index and its first segment.
+        if self.layout.segments.is_empty() && expected.is_empty() {
+            let start = knowledge.start.map(|start| (start.base, start.ordinal));
+            let (base, ordinal) = start.unwrap_or_default();
+            expected.push((SegmentName { base, ordinal }, None));
+        }
+        let present: BTreeSet<_> =
+            self.layout.segments.iter().map(|segment| segment.ordinal).collect();
+        for (name, record) in expected {
+            if !present.contains(&name.ordinal) {
+                facts
+                    .entry(name.ordinal)
+                    .or_insert_with(|| fact(name, record, Some(knowledge), FileFacts::Missing));
+            }
+        }
+    }
+
+    fn doubled(&self, name: SegmentName) -> Error {
+        let file_name = name.file_name();
+        let path = StoragePath::new(self.dir_name).join(&file_name);
+        let kind = ErrorKind::Doubled { ordinal: name.ordinal.get() };
+        Error::new(self.storage.display(path), kind)
+    }
+
+    /// The error for a stream of which nothing tells the incarnation.
+    fn unidentified(&self, last: Option<&Candidate>) -> Error {
+        let path = StoragePath::new(self.dir_name);
+        match last {
+            None => Error::new(self.storage.display(path), ErrorKind::Missing),
+            Some(Candidate { name, header, .. }) => {
+                let file_name = name.file_name();
+                let source = *header.as_ref().err().unwrap_or(&SegmentHeaderError::Absent);
+                let kind = ErrorKind::of_header(source);
+                Error::new(self.storage.display(path.join(&file_name)), kind)
+            }
+        }
+    }
+}
+
+fn file_len(dir: &StreamDir, name: SegmentName) -> Result<u64, Error> {
+    let file = dir.open_segment(name, OpenMode::Read)?;
+    let failed = |source| Error::io(dir.display(&name.file_name()), IoOp::Read, source);
+    file.file_len().map_err(failed)
+}
+
+fn fact(
+    name: SegmentName,
+    record: Option<SegmentRecord>,
+    knowledge: Option<&IndexKnowledge>,
+    file: FileFacts,
+) -> SegmentFacts {
+    let SegmentName { base, ordinal } = name;
+    let floor = knowledge.and_then(|knowledge| knowledge.floor);
+    let floor = floor.filter(|floor| floor.ordinal == ordinal && floor.base == base);
+    SegmentFacts { ordinal, base, record: record.map(vouched), floor: floor.map(vouched), file }
+}
+
+fn vouched(record: SegmentRecord) -> Vouched {
+    let SegmentRecord { base, end, len, .. } = record;
+    Vouched { base, end, len: u64::from(len) }
+}
+
+/// The length of an index and its last record, if it is whole to the end.
+fn index_end(contents: &IndexContents) -> Option<(u64, Option<IndexRecord>)> {
+    if contents.bad.is_some() || contents.end != IndexEnd::Whole {
+        return None;
+    }
+    let record_len = 32 * u64::try_from(contents.records.len()).ok()?;
+    Some((contents.header.records_offset() + record_len, contents.records.last().copied()))
+}
+
+/// Whether the index ends in a floor that covers the whole of a segment.
+fn is_covered(last: &SegmentFacts, index_end: Option<(u64, Option<IndexRecord>)>) -> bool {
+    match (index_end, last.file.scan()) {
+        (Some((_, Some(IndexRecord::Floor(floor)))), Some(scan)) => {
+            floor.ordinal == last.ordinal && u64::from(floor.len) == scan.valid_end
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,329 @@
+//! Recovery: from the files of a stream to an open stream, or to a finding.
+//!
+//! [`gather`](crate::gather) looks and changes nothing, [`plan`] decides, and
+//! [`open`] does what was decided. A reader that must change nothing stops after the decision.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ironwal_format::index::{IndexRecord, SegmentRecord};
+use ironwal_format::names::{StreamKey, torn_file_name};
+use ironwal_format::repair::{Continuation, Damage, DamageKind, Plan, plan};
+use ironwal_format::{Ordinal, SequenceNumber};
+use ironwal_segment::recover::rewrite;
+use ironwal_segment::storage::{OpenMode, Storage, StorageFile};
+use ironwal_segment::{IoOp, SegmentName, SegmentWriter, StreamDir};
+
+use crate::create::sync_root;
+use crate::error::{Error, ErrorKind};
+use crate::gather::{Gathered, Identified, gather};
+use crate::index_file::{IndexWriter, replace};
+use crate::options::StreamOptions;
+use crate::report::{DamageReport, StreamReport};
+use crate::sync_side::SyncSide;
+use crate::view::{ActiveSegment, ClosedSegment, MissingEntries, StreamView};
+use crate::write_side::WriteSide;
+
+/// What became of opening a stream.
+#[derive(Debug)]
+pub enum Opened {
+    /// There is no such stream.
+    Absent,
+    /// It can be appended to.
+    Ready(Box<OpenStream>, StreamReport),
+    /// It is damaged, or has parts that cannot be judged: nothing on disk was changed, and what is
+    /// not damaged can be read. The report says what it is.
+    Refused(Option<StreamView>, StreamReport),
+}
+
+/// A stream that can be appended to, in its two halves, and what its readers start from.
+#[derive(Debug)]
+pub struct OpenStream {
+    /// Places frames.
+    pub write: WriteSide,
+    /// Makes them durable.
+    pub sync: SyncSide,
+    /// What is committed: everything that was found.
+    pub view: StreamView,
+}
+
+/// Opens a stream for writing, and repairs it if it was not closed. When this returns, all that it
+/// found is durable.
+///
+/// 1. Look at everything and decide. If anything is damaged, stop: nothing was changed.
+/// 2. Rename a last segment without a valid header, for which nothing vouches; sync the directory.
+/// 3. Write again and sync what was verified but nothing vouches for, in the order of ordinals.
+/// 4. Sync the directory, and the root if nothing proves that this was done.
+/// 5. If the log does not end in an open segment: create the segment that ends it, sync it, sync the
+///    directory.
+/// 6. Replace the index whole, with a floor for the last segment.
+///
+/// A crash after any step leaves the same log for the next recovery to find: steps 2 and 5 change
+/// only what holds no entry, step 3 changes no byte, and step 6 says what is so by then. After a
+/// clean close there is nothing to do after step 1.
+///
+/// # Errors
+///
+/// Those of the operating system: no verdict was come to, and what is there counts as before.
+pub fn open(
+    storage: &Arc<dyn Storage>,
+    key: &StreamKey,
+    options: StreamOptions,
+    now: u64,
+) -> Result<Opened, Error> {
+    let Some(gathered) = gather(storage, key)? else {
+        return Ok(Opened::Absent);
+    };
+    let (identified, plan, mut report) = match judge(storage, key, gathered) {
+        Judged::Sound(identified, plan, report) => (identified, plan, report),
+        Judged::Refused(view, report) => return Ok(Opened::Refused(view, report)),
+    };
+    let repair = Repair { storage, identified, plan, options };
+    let stream = repair.run(now, &mut report)?;
+    Ok(Opened::Ready(Box::new(stream), report))
+}
+
+/// Looks at a stream and changes nothing; `None` if there is no such stream. The view ends where
+/// recovery would end the log.
+///
+/// # Errors
+///
+/// Those of the operating system.
+pub fn inspect(
+    storage: &Arc<dyn Storage>,
+    key: &StreamKey,
+) -> Result<Option<(Option<StreamView>, StreamReport)>, Error> {
+    let Some(gathered) = gather(storage, key)? else {
+        return Ok(None);
+    };
+    Ok(Some(match judge(storage, key, gathered) {
+        Judged::Sound(Identified { dir, .. }, plan, report) => {
+            (Some(closed_view(&dir, &plan)), report)
+        }
+        Judged::Refused(view, report) => (view, report),
+    }))
+}
+
+enum Judged {
+    Sound(Identified, Plan, StreamReport),
+    Refused(Option<StreamView>, StreamReport),
+}
+
+/// Decides what the stream is, without changing anything.
+fn judge(storage: &Arc<dyn Storage>, key: &StreamKey, gathered: Gathered) -> Judged {
+    let Gathered { identified, refusals, index, foreign_names } = gathered;
+    let mut report = StreamReport {
+        key: key.clone(),
+        first: SequenceNumber::ZERO,
+        next: SequenceNumber::ZERO,
+        segment_count: 0,
+        torn: None,
+        set_aside: None,
+        rewritten_len: 0,
+        index,
+        damage: Vec::new(),
+        foreign_names,
+    };
+    let none = SequenceNumber::ZERO;
+    let refuse = |error: Error| DamageReport { error, lost_from: none, lost_until: none };
+    report.damage.extend(refusals.into_iter().map(refuse));
+    let Some(identified) = identified else {
+        return Judged::Refused(None, report);
+    };
+    let plan = plan(&identified.facts, identified.start);
+    let dir = &identified.dir;
+    report.first = plan.first;
+    report.next = plan.end;
+    report.segment_count = plan.live.len();
+    report.torn = plan.torn.map(|(ordinal, tear)| (segment_path(dir, &identified, ordinal), tear));
+    report.damage.extend(plan.damage.iter().map(|damage| damage_report(dir, damage)));
+    if plan.continuation == Continuation::OrdinalsExhausted && report.damage.is_empty() {
+        let path = storage.display(dir.path());
+        report.damage.push(refuse(Error::new(path, ErrorKind::Exhausted)));
+    }
+    if report.damage.is_empty() {
+        Judged::Sound(identified, plan, report)
+    } else {
+        let view = closed_view(dir, &plan);
+        Judged::Refused(Some(view), report)
+    }
+}
+
+fn segment_path(dir: &StreamDir, identified: &Identified, ordinal: Ordinal) -> PathBuf {
+    let segment = identified.facts.iter().find(|segment| segment.ordinal == ordinal);
+    let base = segment.map_or(SequenceNumber::ZERO, |segment| segment.base);
+    dir.display(&SegmentName { base, ordinal }.file_name())
+}
+
+fn damage_report(dir: &StreamDir, damage: &Damage) -> DamageReport {
+    let Damage { ordinal, base, kind, lost_from, lost_until } = *damage;
+    let kind = match kind {
+        DamageKind::Frame { offset, error } => ErrorKind::Frame { offset, source: error },
+        DamageKind::Header(error) => ErrorKind::of_header(error),
+        DamageKind::Short { len, expected } => ErrorKind::Short { len, expected },
+        DamageKind::Missing => ErrorKind::Missing,
+        DamageKind::Unsupported { .. } => ErrorKind::Unsupported,
+    };
+    let path = dir.display(&SegmentName { base, ordinal }.file_name());
+    DamageReport { error: Error::new(path, kind), lost_from, lost_until }
+}
+
+/// The view of a stream that is not appended to.
+fn closed_view(dir: &Arc<StreamDir>, plan: &Plan) -> StreamView {
+    let missing = plan.damage.iter().filter(|damage| matches!(damage.kind, DamageKind::Missing));
+    StreamView {
+        dir: Arc::clone(dir),
+        first: plan.first,
+        next: plan.end,
+        closed: plan.live.iter().map(closed_segment).collect(),
+        active: None,
+        missing: missing
+            .map(|damage| MissingEntries {
+                from: damage.lost_from,
+                until: damage.lost_until,
+                error: damage_report(dir, damage).error,
+            })
+            .collect(),
+    }
+}
+
+fn closed_segment(live: &ironwal_format::repair::LiveSegment) -> ClosedSegment {
+    let name = SegmentName { base: live.base, ordinal: live.ordinal };
+    ClosedSegment { name, until: live.until, len: live.len }
+}
+
+/// The repair of one stream, as planned.
+struct Repair<'a> {
+    storage: &'a Arc<dyn Storage>,
+    identified: Identified,
+    plan: Plan,
+    options: StreamOptions,
+}
+
+/// The segment that appends go on in.
+struct Tail {
+    writer: SegmentWriter,
+    file: Arc<dyn StorageFile>,
+    floor: SegmentRecord,
+}
+
+impl Repair<'_> {
+    fn run(mut self, now: u64, report: &mut StreamReport) -> Result<OpenStream, Error> {
+        let dir = Arc::clone(&self.identified.dir);
+        report.set_aside = self.set_aside()?;
+        report.rewritten_len = self.rewrite()?;
+        let tail = match self.plan.continuation {
+            Continuation::Append => self.resume()?,
+            Continuation::NewSegment(ordinal) => self.start_segment(ordinal, now)?,
+            Continuation::OrdinalsExhausted => {
+                let path = self.storage.display(dir.path());
+                return Err(Error::new(path, ErrorKind::Exhausted));
+            }
+        };
+        let index = self.index(tail.floor)?;
+        let Tail { writer, file, floor } = tail;
+        let mut view = closed_view(&dir, &self.plan);
+        view.closed.retain(|segment| segment.name.ordinal != floor.ordinal);
+        view.active = Some(ActiveSegment {
+            name: writer.name(),
+            file: Some(Arc::clone(&file)),
+            table: writer.table().clone(),
+            len: writer.position(),
+        });
+        report.segment_count = view.closed.len() + 1;
+        let write = WriteSide::new(Arc::clone(&dir), self.options, self.plan.end, writer, file);
+        Ok(OpenStream { write, sync: SyncSide::new(dir, index), view })
+    }
+
+    /// Renames the last segment, if it has no valid header and nothing vouches for it.
+    fn set_aside(&self) -> Result<Option<PathBuf>, Error> {
+        let Some(ordinal) = self.plan.set_aside else { return Ok(None) };
+        let Some(base) = self.base(ordinal) else { return Ok(None) };
+        let dir = &*self.identified.dir;
+        let kept = (0..=u32::MAX)
+            .map(|n| torn_file_name(base, ordinal, n))
+            .find(|name| !self.identified.torn_names.contains(name))
+            .expect("not every number is taken");
+        let name = SegmentName { base, ordinal }.file_name();
+        self.storage
+            .rename(dir.path().join(&name), dir.path().join(&kept))
+            .map_err(|source| Error::io(dir.display(&name), IoOp::Rename, source))?;
+        dir.sync()?;
+        Ok(Some(dir.display(&kept)))
+    }
+
+    /// Writes again and syncs what nothing vouches for; then the names, if nothing proves them.
+    fn rewrite(&mut self) -> Result<u64, Error> {
+        let dir = &*self.identified.dir;
+        let mut rewritten_len = 0;
+        for part in &self.plan.rewrite {
+            let Some(base) = self.base(part.ordinal) else { continue };
+            let Some(scan) = self.identified.scan(part.ordinal) else { continue };
+            let name = SegmentName { base, ordinal: part.ordinal };
+            let file = dir.open_segment(name, OpenMode::ReadWrite)?;
+            rewrite(dir, name, &file, scan, part.from)?;
+            rewritten_len += part.until.saturating_sub(part.from);
+        }
+        if !self.identified.closed_cleanly {
+            dir.sync()?;
+        }
+        if !self.identified.has_evidence() {
+            sync_root(&**self.storage)?;
+        }
+        Ok(rewritten_len)
+    }
+
+    /// Goes on in the last segment.
+    fn resume(&mut self) -> Result<Tail, Error> {
+        let dir = &*self.identified.dir;
+        let last = self.identified.facts.pop();
+        let last = last.expect("a log that goes on has a segment to go on in");
+        let name = SegmentName { base: last.base, ordinal: last.ordinal };
+        let file = dir.open_segment(name, OpenMode::ReadWrite)?;
+        let failed = |source| Error::io(dir.display(&name.file_name()), IoOp::Read, source);
+        let file_len = file.file_len().map_err(failed)?;
+        let scan = last.file.into_scan().expect("what goes on was scanned");
+        let writer = SegmentWriter::resume(dir, name, scan, file_len);
+        Ok(self.tail(writer, file))
+    }
+
+    /// Ends the log by a new segment.
+    fn start_segment(&self, ordinal: Ordinal, now: u64) -> Result<Tail, Error> {
+        let dir = &*self.identified.dir;
+        let name = SegmentName { base: self.plan.end, ordinal };
+        let file = dir.create_segment(name, now)?;
+        let failed = |source| Error::io(dir.display(&name.file_name()), IoOp::Sync, source);
+        file.sync_data().map_err(failed)?;
+        dir.sync()?;
+        Ok(self.tail(SegmentWriter::new(dir, name), file))
+    }
+
+    fn tail(&self, writer: SegmentWriter, file: Arc<dyn StorageFile>) -> Tail {
+        let SegmentName { base, ordinal } = writer.name();
+        let len = u32::try_from(writer.position()).expect("offsets in a segment have 32 bits");
+        let floor = SegmentRecord { base, end: self.plan.end, len, ordinal };
+        Tail { writer, file, floor }
+    }
+
+    /// Replaces the index whole, unless it ends in the floor that it would end in.
+    fn index(&self, floor: SegmentRecord) -> Result<IndexWriter, Error> {
+        let dir = &self.identified.dir;
+        let last = IndexRecord::Floor(floor);
+        if self.identified.closed_cleanly
+            && let Some((len, found)) = self.identified.index_end
+            && found == Some(last)
+        {
+            return Ok(IndexWriter::new(Arc::clone(dir), len, found));
+        }
+        let start = self.identified.start.map(IndexRecord::Start);
+        let sealed = self.plan.records.iter().copied().map(IndexRecord::Sealed);
+        let records: Vec<_> = start.into_iter().chain(sealed).chain([last]).collect();
+        let len = replace(dir, &records)?;
+        Ok(IndexWriter::new(Arc::clone(dir), len, Some(last)))
+    }
+
+    fn base(&self, ordinal: Ordinal) -> Option<SequenceNumber> {
+        let found = self.identified.facts.iter().find(|segment| segment.ordinal == ordinal);
+        found.map(|segment| segment.base)
+    }
+}

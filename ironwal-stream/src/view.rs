@@ -1,0 +1,251 @@
+//! What readers need to know of a stream: which segments hold which entries.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ironwal_format::SequenceNumber;
+use ironwal_format::seal::{Point, SparseTable};
+use ironwal_format::walk::{Bounds, Place};
+use ironwal_segment::storage::{OpenMode, StorageFile};
+use ironwal_segment::{
+    LOOKUP_WINDOW_LEN, Read, SegmentName, SegmentReader, StreamDir, check_identity,
+};
+
+use crate::error::{Error, ErrorKind};
+
+/// How much an iterator reads at a time.
+const ITER_WINDOW_LEN: usize = 128 << 10;
+
+/// The entries of a stream and where they are, at one moment.
+#[derive(Debug)]
+pub struct StreamView {
+    /// The directory.
+    pub dir: Arc<StreamDir>,
+    /// The number of the first entry.
+    pub first: SequenceNumber,
+    /// One past the last entry that readers may see.
+    pub next: SequenceNumber,
+    /// The segments that are not appended to any more, in order.
+    pub closed: Vec<ClosedSegment>,
+    /// The one that is appended to; a stream that is damaged, or only looked at, has none.
+    pub active: Option<ActiveSegment>,
+    /// Entries that are lost with their segments.
+    pub missing: Vec<MissingEntries>,
+}
+
+/// A segment that is not appended to any more.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ClosedSegment {
+    /// Which it is.
+    pub name: SegmentName,
+    /// One past its last entry that counts.
+    pub until: SequenceNumber,
+    /// How many of its bytes count; `u64::MAX` for all there are.
+    pub len: u64,
+}
+
+/// The segment that is appended to.
+#[derive(Debug)]
+pub struct ActiveSegment {
+    /// Which it is.
+    pub name: SegmentName,
+    /// The file, while it is held open.
+    pub file: Option<Arc<dyn StorageFile>>,
+    /// Where its frames are.
+    pub table: SparseTable,
+    /// How many of its bytes readers may look at.
+    pub len: u64,
+}
+
+/// Entries that are lost with their segment.
+#[derive(Clone, Debug)]
+pub struct MissingEntries {
+    /// The first of them.
+    pub from: SequenceNumber,
+    /// One past the last of them.
+    pub until: SequenceNumber,
+    /// Which segment, and what became of it.
+    pub error: Error,
+}
+
+/// What a commit adds to a view.
+#[derive(Debug)]
+pub struct ViewChange {
+    /// One past the last entry that readers may see from now on.
+    pub next: SequenceNumber,
+    /// The segment that was active before, and the one that is in its place.
+    pub rotated: Option<(ClosedSegment, SegmentName)>,
+    /// The file of the active segment.
+    pub file: Arc<dyn StorageFile>,
+    /// Where frames of the active segment are.
+    pub points: Vec<Point>,
+    /// How many bytes of the active segment readers may look at.
+    pub len: u64,
+}
+
+/// A segment to read from, with all that is needed for it: it outlives the view.
+#[derive(Clone, Debug)]
+pub struct ReadSegment {
+    /// The directory.
+    pub dir: Arc<StreamDir>,
+    /// Which segment.
+    pub name: SegmentName,
+    /// How far it counts.
+    pub bounds: Bounds,
+    /// The file, if it is open already.
+    pub file: Option<Arc<dyn StorageFile>>,
+}
+
+impl ReadSegment {
+    /// A segment that is not appended to any more.
+    pub const fn closed(dir: Arc<StreamDir>, segment: ClosedSegment) -> Self {
+        let ClosedSegment { name, until, len } = segment;
+        Self { dir, name, bounds: Bounds { len, until }, file: None }
+    }
+
+    /// Where a frame that holds, or stands before, `seq` is, by a point of the sparse table.
+    pub fn place(&self, point: Option<Point>) -> Place {
+        match point {
+            None => Place { offset: self.dir.header_len(), seq: self.name.base },
+            Some(Point { entry, offset }) => Place {
+                offset: u64::from(offset),
+                seq: SequenceNumber::new(self.name.base.get().saturating_add(u64::from(entry))),
+            },
+        }
+    }
+
+    /// Reads one entry, walking from a place at or before it.
+    ///
+    /// # Errors
+    ///
+    /// That the entry is damaged, or the failure of the machine.
+    pub fn get(&self, from: Place, seq: SequenceNumber) -> Result<Bytes, Error> {
+        let frame = self.reader(LOOKUP_WINDOW_LEN)?.find(from, seq)?;
+        frame.entry(seq).map_err(|source| self.damaged(frame.offset(), source))
+    }
+
+    /// The sparse table of a segment that is not appended to any more.
+    ///
+    /// # Errors
+    ///
+    /// The failure of the machine; a file that is not this segment.
+    pub fn table(&self) -> Result<SparseTable, Error> {
+        Ok(self.reader(ITER_WINDOW_LEN)?.table()?)
+    }
+
+    /// A cursor that reads frame after frame.
+    ///
+    /// # Errors
+    ///
+    /// As [`table`](Self::table).
+    pub fn cursor(&self, from: Place) -> Result<Cursor, Error> {
+        let reader = self.reader(ITER_WINDOW_LEN)?;
+        Ok(Cursor { segment: self.clone(), reader, at: from })
+    }
+
+    /// The error for a frame of this segment.
+    pub fn damaged(&self, offset: u64, source: ironwal_format::frame::FrameError) -> Error {
+        let kind = ErrorKind::Frame { offset, source };
+        Error::new(self.dir.display(&self.name.file_name()), kind)
+    }
+
+    fn reader(&self, window_len: usize) -> Result<SegmentReader, Error> {
+        let file = match &self.file {
+            Some(file) => Arc::clone(file),
+            None => self.open()?,
+        };
+        Ok(SegmentReader::new(Arc::clone(&self.dir), self.name, file, self.bounds, window_len)?)
+    }
+
+    /// Opens the file. One that is there but is something else is refused; a damaged header is not
+    /// in the way of the entries, since each frame proves that it belongs here.
+    fn open(&self) -> Result<Arc<dyn StorageFile>, Error> {
+        let file = match self.dir.open_segment(self.name, OpenMode::Read) {
+            Err(error) if is_absent(&error) => {
+                return Err(Error::new(error.path(), ErrorKind::Missing));
+            }
+            opened => opened?,
+        };
+        match check_identity(&self.dir, self.name, &*file).map_err(Error::from) {
+            Err(error) if !matches!(error.kind(), ErrorKind::Header { .. }) => Err(error),
+            Ok(()) | Err(_) => Ok(file),
+        }
+    }
+}
+
+/// Whether a file is not there, told apart from every failure to look.
+fn is_absent(error: &ironwal_segment::Error) -> bool {
+    matches!(
+        error.kind(),
+        ironwal_segment::ErrorKind::Io { source, .. }
+            if source.kind() == std::io::ErrorKind::NotFound
+    )
+}
+
+/// Reads the frames of one segment in order.
+#[derive(Debug)]
+pub struct Cursor {
+    segment: ReadSegment,
+    reader: SegmentReader,
+    at: Place,
+}
+
+/// What a cursor comes to.
+#[derive(Debug)]
+pub enum CursorItem {
+    /// A frame.
+    Frame(FrameEntries),
+    /// Entries that are lost, and the number of the next that is not.
+    Lost(Error, SequenceNumber),
+    /// The end of the segment.
+    End,
+}
+
+/// The entries of one frame, decoded once.
+#[derive(Debug)]
+pub struct FrameEntries {
+    segment: ReadSegment,
+    frame: ironwal_segment::Frame,
+}
+
+impl FrameEntries {
+    /// One past the last entry of the frame.
+    pub fn end(&self) -> SequenceNumber {
+        self.frame.end()
+    }
+
+    /// One entry of the frame.
+    ///
+    /// # Errors
+    ///
+    /// That a frame with right checksums is wrong inside.
+    ///
+    /// # Panics
+    ///
+    /// If the frame does not hold it.
+    pub fn entry(&self, seq: SequenceNumber) -> Result<Bytes, Error> {
+        let offset = self.frame.offset();
+        self.frame.entry(seq).map_err(|source| self.segment.damaged(offset, source))
+    }
+}
+
+impl Cursor {
+    /// Reads the next frame.
+    ///
+    /// # Errors
+    ///
+    /// The failure of the machine; the same frame may be tried again.
+    pub fn read(&mut self) -> Result<CursorItem, Error> {
+        Ok(match self.reader.read(self.at)? {
+            Read::Frame(frame, next) => {
+                self.at = next;
+                CursorItem::Frame(FrameEntries { segment: self.segment.clone(), frame })
+            }
+            Read::Lost(error, next) => {
+                self.at = next;
+                CursorItem::Lost(error.into(), next.seq)
+            }
+            Read::End => CursorItem::End,
+        })
+    }
+}
