@@ -1,0 +1,68 @@
+//! The budget of open segment files.
+//!
+//! A stream that is appended to keeps its active file open. When more do than the budget allows, the
+//! coldest give theirs up: those that were not used since they were last looked at, in the order in
+//! which they opened their files.
+//!
+//! Lock order: the queue's lock comes after the write lock of the stream that asks. The write locks of
+//! other streams are only ever tried under it, so there is nothing to wait for, and a stream that is
+//! busy keeps its file: files that calls are using come on top of the budget.
+
+use std::collections::VecDeque;
+
+use crate::state::StreamState;
+use crate::sync::{Arc, Mutex, Weak};
+
+/// The streams that hold a file, the one that opened it first in front.
+#[derive(Debug)]
+pub(crate) struct OpenFiles {
+    budget: usize,
+    queue: Mutex<VecDeque<Weak<StreamState>>>,
+}
+
+/// What became of an attempt to let a stream give up its file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Parked {
+    /// It has none any more.
+    Yes,
+    /// It is in use, or was lately.
+    No,
+}
+
+impl OpenFiles {
+    pub(crate) fn new(budget: usize) -> Self {
+        Self { budget, queue: Mutex::new(VecDeque::new()) }
+    }
+
+    /// Takes note that a stream opened its file, and lets others give up theirs where there are more
+    /// than the budget allows.
+    pub(crate) fn opened(&self, state: &Arc<StreamState>) {
+        let mut queue = self.queue.lock();
+        let excess = (queue.len() + 1).saturating_sub(self.budget);
+        park(&mut queue, excess);
+        queue.push_back(Arc::downgrade(state));
+    }
+
+    /// Lets a quarter of the streams give up their files: the operating system has no more.
+    pub(crate) fn make_room(&self) {
+        let mut queue = self.queue.lock();
+        let wanted = queue.len().div_ceil(4);
+        park(&mut queue, wanted);
+    }
+}
+
+/// Lets up to `wanted` streams give up their files. Each stream is looked at twice at the most, once
+/// to find that it was used, once more to find that it was not used again.
+fn park(queue: &mut VecDeque<Weak<StreamState>>, mut wanted: usize) {
+    for _ in 0..queue.len().saturating_mul(2) {
+        if wanted == 0 {
+            return;
+        }
+        let Some(candidate) = queue.pop_front() else { return };
+        let Some(state) = candidate.upgrade() else { continue };
+        match state.try_park() {
+            Parked::Yes => wanted -= 1,
+            Parked::No => queue.push_back(candidate),
+        }
+    }
+}

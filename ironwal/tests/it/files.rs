@@ -1,0 +1,67 @@
+//! Looks at the files of a log, and meddles with them, without the log.
+#![expect(clippy::disallowed_methods, reason = "tests look at the files from outside")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The names in a directory, sorted.
+pub(crate) fn list(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).unwrap().map(Result::unwrap);
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.file_name().into_string().unwrap()).collect();
+    names.sort_unstable();
+    names
+}
+
+/// The segment files of the stream in a directory, in the order of ordinals.
+pub(crate) fn segments(stream_dir: &Path) -> Vec<PathBuf> {
+    let names = list(stream_dir).into_iter();
+    let mut names: Vec<_> = names.filter(|name| name.ends_with(".wal")).collect();
+    names.sort_unstable_by_key(|name| name.split_once('-').unwrap().1.to_owned());
+    names.into_iter().map(|name| stream_dir.join(name)).collect()
+}
+
+pub(crate) fn read(path: &Path) -> Vec<u8> {
+    fs::read(path).unwrap()
+}
+
+pub(crate) fn write(path: &Path, bytes: &[u8]) {
+    fs::write(path, bytes).unwrap();
+}
+
+pub(crate) fn len(path: &Path) -> u64 {
+    fs::symlink_metadata(path).unwrap().len()
+}
+
+pub(crate) fn make_dir(path: &Path) {
+    fs::create_dir(path).unwrap();
+}
+
+/// Copies a directory and all that is in it to a place where nothing is.
+pub(crate) fn copy_tree(from: &Path, to: &Path) {
+    make_dir(to);
+    for name in list(from) {
+        let (from, to) = (from.join(&name), to.join(&name));
+        if from.is_dir() {
+            copy_tree(&from, &to);
+        } else {
+            write(&to, &read(&from));
+        }
+    }
+}
+
+/// Every file below a directory with its bytes, and every directory with none, by path, sorted.
+pub(crate) fn contents(dir: &Path) -> Vec<(PathBuf, Option<Vec<u8>>)> {
+    let mut found = Vec::new();
+    for name in list(dir) {
+        let path = dir.join(name);
+        if path.is_dir() {
+            found.push((path.clone(), None));
+            found.extend(contents(&path));
+        } else {
+            let bytes = read(&path);
+            found.push((path, Some(bytes)));
+        }
+    }
+    found
+}

@@ -1,0 +1,4 @@
+//! Tests of the facade through its public interface.
+
+#[cfg(test)]
+mod basics;
