@@ -111,6 +111,40 @@ impl StdStorage {
     }
 }
 
+impl StdStorage {
+    /// Syncs the whole file system through the handle of the root, where that tells of errors: dear,
+    /// but it needs no other handle, and a commit must not fail because the process has no more.
+    #[cfg(target_os = "linux")]
+    fn sync_everything(&self, out_of_files: io::Error) -> io::Result<()> {
+        let release = rustix::system::uname();
+        if syncfs_reports_errors(release.release().to_str().unwrap_or_default()) {
+            return Ok(fs::syncfs(&self.root)?);
+        }
+        Err(out_of_files)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn sync_everything(&self, out_of_files: io::Error) -> io::Result<()> {
+        Err(out_of_files)
+    }
+}
+
+/// Whether `syncfs` fails when writing back failed: since Linux 5.8, says syncfs(2).
+#[cfg(target_os = "linux")]
+fn syncfs_reports_errors(release: &str) -> bool {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= (5, 8),
+        _ => false,
+    }
+}
+
+/// Whether the process, or the system, has no more handles to give.
+fn is_out_of_files(error: &io::Error) -> bool {
+    let [process, system] = [Errno::MFILE, Errno::NFILE];
+    [process, system].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
 impl Storage for StdStorage {
     fn open(&self, path: StoragePath<'_>, mode: OpenMode) -> io::Result<Arc<dyn StorageFile>> {
         let (dir, name) = self.place_of_file(path)?;
@@ -178,7 +212,11 @@ impl Storage for StdStorage {
     fn sync_dir(&self, dir: StoragePath<'_>) -> io::Result<()> {
         match dir.file_name() {
             None => Ok(fs::fsync(&self.root)?),
-            Some(_) => Ok(fs::fsync(self.open_below(dir, OFlags::RDONLY)?)?),
+            Some(_) => match self.open_below(dir, OFlags::RDONLY) {
+                Ok(opened) => Ok(fs::fsync(opened)?),
+                Err(error) if is_out_of_files(&error) => self.sync_everything(error),
+                Err(error) => Err(error),
+            },
         }
     }
 
@@ -376,5 +414,20 @@ fn parent_of(path: &Path) -> &Path {
         Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
         Some(parent) => parent,
         None => path,
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::syncfs_reports_errors;
+
+    #[test]
+    fn the_release_is_read_and_an_odd_one_is_an_old_one() {
+        for release in ["5.8.0", "5.10-rc1", "6.1.0-18-amd64", "10.0"] {
+            assert!(syncfs_reports_errors(release), "{release}");
+        }
+        for release in ["5.7.19", "4.19.0", "5", "", "x.y"] {
+            assert!(!syncfs_reports_errors(release), "{release}");
+        }
     }
 }

@@ -177,6 +177,36 @@ fn other_process() {
     assert_eq!(refused(storage.lock(path(".lock"))), WouldBlock);
 }
 
+/// Not a test by itself: what [`a_directory_is_synced_without_a_free_handle`] runs as another process,
+/// because a limit holds for a whole process.
+#[test]
+fn process_without_handles() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let Some(root) = std::env::var_os("IRONWAL_TEST_HANDLES_ROOT") else { return };
+    let storage = StdStorage::open(root).unwrap();
+    storage.create_dir(path("stream")).unwrap();
+    let file = storage.open(path("stream").join("file"), OpenMode::CreateNew).unwrap();
+    let before = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, rustix::process::Rlimit { current: Some(3), ..before }).unwrap();
+    let opened = storage.open(path("stream").join("file"), OpenMode::Read);
+    let synced = storage.sync_dir(path("stream"));
+    setrlimit(Resource::Nofile, before).unwrap();
+    assert_eq!(opened.unwrap_err().raw_os_error(), Some(24));
+    synced.unwrap();
+    file.sync_data().unwrap();
+}
+
+#[test]
+fn a_directory_is_synced_without_a_free_handle() {
+    let (_storage, dir) = fresh();
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "storage::process_without_handles"]);
+    command.env("IRONWAL_TEST_HANDLES_ROOT", dir.path());
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "{output:?}");
+}
+
 #[test]
 fn a_lock_holds_between_processes() {
     let (storage, dir) = fresh();
