@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::hint::black_box;
 use std::os::unix::fs::FileExt;
+use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use ironwal_bench::{ENTRY_LEN, TempLog};
@@ -20,6 +21,9 @@ fn append(criterion: &mut Criterion) {
     let stream = log.wal().stream("bench").expect("a stream");
     group.bench_function("ironwal, 1 thread", |bencher| {
         bencher.iter(|| stream.append([b'x'; ENTRY_LEN]).expect("an append"));
+    });
+    group.bench_function("ironwal, 16 threads", |bencher| {
+        bencher.iter_custom(|count| together(16, count, || stream.append([b'x'; ENTRY_LEN])));
     });
     for (name, reserved_len) in
         [("pwrite + fdatasync, growing", 0), ("pwrite + fdatasync, reserved", 64 << 20)]
@@ -46,6 +50,19 @@ fn append(criterion: &mut Criterion) {
         bencher.iter(|| stream.append_batch(batch).expect("an append"));
     });
     group.finish();
+}
+
+/// How long `count` calls take that are shared by so many threads.
+fn together<R>(threads: u64, count: u64, run: impl Fn() -> ironwal::Result<R> + Sync) -> Duration {
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            let share = count / threads + u64::from(thread < count % threads);
+            let run = &run;
+            scope.spawn(move || (0..share).for_each(|_| drop(run().expect("an append"))));
+        }
+    });
+    begun.elapsed()
 }
 
 fn get(criterion: &mut Criterion) {

@@ -4,9 +4,10 @@
 //! behind the committed length is never looked at. Reading never repairs.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use ironwal_format::cast;
 use ironwal_format::checksum::Salt;
 use ironwal_format::frame::{FrameError, FrameHeader, FrameKind, HEADER_LEN};
@@ -56,10 +57,30 @@ impl Frame {
     ///
     /// If the frame does not hold that entry.
     pub fn entry(&self, seq: SequenceNumber) -> Result<Bytes, FrameError> {
+        Ok(self.payload.slice(self.range(seq)?))
+    }
+
+    /// As [`entry`](Self::entry), for the last entry that is wanted: the bytes are handed over.
+    ///
+    /// # Errors
+    ///
+    /// As [`entry`](Self::entry).
+    ///
+    /// # Panics
+    ///
+    /// As [`entry`](Self::entry).
+    pub fn into_entry(self, seq: SequenceNumber) -> Result<Bytes, FrameError> {
+        let range = self.range(seq)?;
+        let mut payload = self.payload;
+        payload.truncate(range.end);
+        payload.advance(range.start);
+        Ok(payload)
+    }
+
+    fn range(&self, seq: SequenceNumber) -> Result<Range<usize>, FrameError> {
         let index = seq.get().checked_sub(self.base().get()).and_then(|n| u32::try_from(n).ok());
         let index = index.expect("the frame holds the entry");
-        let range = entry_range(&self.payload, self.header.entry_count(), index)?;
-        Ok(self.payload.slice(range))
+        entry_range(&self.payload, self.header.entry_count(), index)
     }
 }
 

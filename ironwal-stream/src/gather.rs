@@ -9,7 +9,7 @@ use ironwal_format::index::{
 };
 use ironwal_format::names::StreamKey;
 use ironwal_format::repair::{FileFacts, SegmentFacts, Vouched};
-use ironwal_format::scan::Scan;
+use ironwal_format::scan::{Scan, ScanEnd};
 use ironwal_format::segment_header::{SegmentHeader, SegmentHeaderError};
 use ironwal_format::{Ordinal, SequenceNumber, StreamId};
 use ironwal_segment::recover::scan_segment;
@@ -26,11 +26,19 @@ pub(crate) struct Gathered {
     /// What can be judged; `None` if nothing tells which incarnation of the stream this is.
     pub(crate) identified: Option<Identified>,
     /// What keeps the stream from being appended to, whatever the rest is.
-    pub(crate) refusals: Vec<Error>,
+    pub(crate) refusals: Vec<Refusal>,
     /// What the index is.
     pub(crate) index: IndexFinding,
     /// Names that are not ours.
     pub(crate) foreign_names: Vec<String>,
+}
+
+/// A file that keeps the stream from being appended to for what it is.
+pub(crate) struct Refusal {
+    /// Which file, and what it is.
+    pub(crate) error: Error,
+    /// The segment whose name it has, if nothing else has that place.
+    pub(crate) segment: Option<SegmentName>,
 }
 
 /// The facts of a stream whose incarnation is known.
@@ -40,6 +48,8 @@ pub(crate) struct Identified {
     pub(crate) facts: Vec<SegmentFacts>,
     /// The start record, if there is one.
     pub(crate) start: Option<StartRecord>,
+    /// The floor, if there is one.
+    pub(crate) floor: Option<SegmentRecord>,
     /// The length of the index and its last record, if it is whole.
     pub(crate) index_end: Option<(u64, Option<IndexRecord>)>,
     /// Whether the index ends in a floor that covers the whole last segment, and nothing is left of
@@ -93,6 +103,13 @@ struct Candidate {
     header: Result<SegmentHeader, SegmentHeaderError>,
 }
 
+/// Whether the index can be believed in what it does not say.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum IndexTrust {
+    Whole,
+    Partial,
+}
+
 /// A segment as far as it was looked at before its frames are.
 enum Seen {
     Recorded(SegmentRecord),
@@ -100,7 +117,8 @@ enum Seen {
 }
 
 impl Gatherer<'_> {
-    fn run(self) -> Result<Gathered, Error> {
+    fn run(mut self) -> Result<Gathered, Error> {
+        self.choose_among_doubled()?;
         let mut refusals: Vec<_> =
             self.layout.doubled.iter().map(|name| self.doubled(*name)).collect();
         let (contents, mut index) = self.load_index(&mut refusals)?;
@@ -109,10 +127,15 @@ impl Gatherer<'_> {
             None => None,
         };
         let contents = contents.filter(|contents| {
+            // Where there is but one segment, nothing tells which of the two is the stranger: then the
+            // index counts, the segment is refused, and nothing is lost for that.
             let fits = contents.header.key() == self.key
-                && last.as_ref().is_none_or(|last| {
-                    last.header.as_ref().map_or(true, |header| header.id == contents.header.id())
-                });
+                && (self.layout.segments.len() == 1
+                    || last.as_ref().is_none_or(|last| {
+                        last.header
+                            .as_ref()
+                            .map_or(true, |header| header.id == contents.header.id())
+                    }));
             if !fits {
                 index = IndexFinding::Wrong;
             }
@@ -125,7 +148,7 @@ impl Gatherer<'_> {
         let identified = match id {
             Some(id) => Some(self.identify(id, contents.as_ref(), last, &mut refusals)?),
             None if refusals.is_empty() => {
-                refusals.push(self.unidentified(last.as_ref()));
+                refusals.push(Refusal { error: self.unidentified(last.as_ref()), segment: None });
                 None
             }
             None => None,
@@ -134,9 +157,31 @@ impl Gatherer<'_> {
         Ok(Gathered { identified, refusals, index, foreign_names })
     }
 
+    /// Of two files for one place, reads the one whose header says the same as its name. The other
+    /// is refused nevertheless.
+    fn choose_among_doubled(&mut self) -> Result<(), Error> {
+        for at in 0..self.layout.doubled.len() {
+            let Some(&doubled) = self.layout.doubled.get(at) else { break };
+            let place = self.layout.segments.iter();
+            let place = place.enumerate().find(|(_, name)| name.ordinal == doubled.ordinal);
+            let Some((place, &chosen)) = place else { continue };
+            let fits = |candidate: Option<Candidate>| {
+                candidate.is_some_and(|candidate| candidate.header.is_ok())
+            };
+            if !fits(self.read_candidate(chosen, &mut Vec::new())?)
+                && fits(self.read_candidate(doubled, &mut Vec::new())?)
+                && let Some(segment) = self.layout.segments.get_mut(place)
+                && let Some(other) = self.layout.doubled.get_mut(at)
+            {
+                (*segment, *other) = (doubled, chosen);
+            }
+        }
+        Ok(())
+    }
+
     fn load_index(
         &self,
-        refusals: &mut Vec<Error>,
+        refusals: &mut Vec<Refusal>,
     ) -> Result<(Option<IndexContents>, IndexFinding), Error> {
         let path = StoragePath::new(self.dir_name);
         if self.layout.index == Presence::Absent {
@@ -149,13 +194,13 @@ impl Gatherer<'_> {
         Ok(match index_file::load(&**self.storage, path)? {
             LoadedIndex::Missing => (None, IndexFinding::Missing),
             LoadedIndex::Wrong(error) if error.is_newer() => {
-                refusals.push(newer());
+                refusals.push(Refusal { error: newer(), segment: None });
                 (None, IndexFinding::Wrong)
             }
             LoadedIndex::Wrong(_) => (None, IndexFinding::Wrong),
             LoadedIndex::Read(contents) => {
                 if contents.newer.is_some() {
-                    refusals.push(newer());
+                    refusals.push(Refusal { error: newer(), segment: None });
                 }
                 let finding =
                     if contents.bad.is_some() { IndexFinding::Wrong } else { IndexFinding::Sound };
@@ -168,7 +213,7 @@ impl Gatherer<'_> {
     fn read_candidate(
         &self,
         name: SegmentName,
-        refusals: &mut Vec<Error>,
+        refusals: &mut Vec<Refusal>,
     ) -> Result<Option<Candidate>, Error> {
         let file_name = name.file_name();
         let path = StoragePath::new(self.dir_name).join(&file_name);
@@ -176,7 +221,8 @@ impl Gatherer<'_> {
         let file = match self.storage.open(path, OpenMode::Read) {
             // A link, a directory, a FIFO with the name of a segment.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-                refusals.push(Error::new(self.storage.display(path), ErrorKind::NotOurs));
+                let error = Error::new(self.storage.display(path), ErrorKind::NotOurs);
+                refusals.push(Refusal { error, segment: Some(name) });
                 return Ok(None);
             }
             opened => opened.map_err(|source| failed(IoOp::Open, source))?,
@@ -192,20 +238,23 @@ impl Gatherer<'_> {
             Err(error) => error.is_unsupported().then_some(ErrorKind::Unsupported),
         };
         if let Some(kind) = refused {
-            refusals.push(Error::new(self.storage.display(path), kind));
+            let error = Error::new(self.storage.display(path), kind);
+            refusals.push(Refusal { error, segment: Some(name) });
             return Ok(None);
         }
         Ok(Some(Candidate { name, header }))
     }
 
-    /// The incarnation that the first segment with a valid header belongs to.
+    /// The incarnation that most of the segments with a valid header belong to; of two, the one of the
+    /// lower ordinal.
     fn id_of_segments(
         &self,
         last: Option<&Candidate>,
-        refusals: &mut Vec<Error>,
+        refusals: &mut Vec<Refusal>,
     ) -> Result<Option<StreamId>, Error> {
+        let mut counts: Vec<(StreamId, usize)> = Vec::new();
         for name in &self.layout.segments {
-            let opened = match last {
+            let id = match last {
                 Some(last) if last.name == *name => {
                     last.header.as_ref().ok().map(|header| header.id)
                 }
@@ -215,9 +264,16 @@ impl Gatherer<'_> {
                     .and_then(|candidate| candidate.header.ok())
                     .map(|header| header.id),
             };
-            if opened.is_some() {
-                return Ok(opened);
+            let Some(id) = id else { continue };
+            match counts.iter_mut().find(|(counted, _)| *counted == id) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((id, 1)),
             }
+        }
+        // The first of equals.
+        let most = counts.iter().rev().max_by_key(|(_, count)| *count);
+        if let Some((id, _)) = most {
+            return Ok(Some(*id));
         }
         // None will be looked at again: tell of each.
         for name in &self.layout.segments {
@@ -233,20 +289,27 @@ impl Gatherer<'_> {
         id: StreamId,
         contents: Option<&IndexContents>,
         last: Option<Candidate>,
-        refusals: &mut Vec<Error>,
+        refusals: &mut Vec<Refusal>,
     ) -> Result<Identified, Error> {
         let dir = StreamDir::new(Arc::clone(self.storage), self.dir_name, self.key.clone(), id);
         let index_end = contents.and_then(index_end);
         let knowledge = contents.map(|contents| IndexKnowledge::of(&contents.records));
         let mut facts = self.facts(&dir, knowledge.as_ref(), last, refusals)?;
-        self.add_missing(&mut facts, knowledge.as_ref());
+        // The start record stands in front: a torn end hides none, a bad record may.
+        let trust = match contents {
+            Some(contents) if contents.bad.is_none() => IndexTrust::Whole,
+            Some(_) | None => IndexTrust::Partial,
+        };
+        self.add_missing(&mut facts, knowledge.as_ref(), trust);
+        add_gaps(&mut facts, knowledge.as_ref());
         let facts: Vec<_> = facts.into_values().collect();
         let closed_cleanly = self.layout.index_temp == Presence::Absent
             && facts.last().is_some_and(|last| is_covered(last, index_end));
         Ok(Identified {
             dir: Arc::new(dir),
             facts,
-            start: knowledge.and_then(|knowledge| knowledge.start),
+            start: knowledge.as_ref().and_then(|knowledge| knowledge.start),
+            floor: knowledge.and_then(|knowledge| knowledge.floor),
             index_end,
             closed_cleanly,
             torn_names: self.layout.torn.clone(),
@@ -259,7 +322,7 @@ impl Gatherer<'_> {
         dir: &StreamDir,
         knowledge: Option<&IndexKnowledge>,
         mut last: Option<Candidate>,
-        refusals: &mut Vec<Error>,
+        refusals: &mut Vec<Refusal>,
     ) -> Result<BTreeMap<Ordinal, SegmentFacts>, Error> {
         let mut seen = Vec::with_capacity(self.layout.segments.len());
         let last_name = self.layout.segments.last().copied();
@@ -279,7 +342,8 @@ impl Gatherer<'_> {
             let Some(candidate) = candidate else { continue };
             if candidate.header.as_ref().is_ok_and(|header| header.id != dir.id()) {
                 let path = dir.display(&name.file_name());
-                refusals.push(Error::new(path, ErrorKind::Foreign));
+                let error = Error::new(path, ErrorKind::Foreign);
+                refusals.push(Refusal { error, segment: Some(*name) });
                 continue;
             }
             seen.push((*name, Seen::Unrecorded(candidate, record)));
@@ -316,6 +380,7 @@ impl Gatherer<'_> {
         &self,
         facts: &mut BTreeMap<Ordinal, SegmentFacts>,
         knowledge: Option<&IndexKnowledge>,
+        trust: IndexTrust,
     ) {
         let Some(knowledge) = knowledge else { return };
         let mut expected: Vec<(SegmentName, Option<SegmentRecord>)> = Vec::new();
@@ -332,8 +397,10 @@ impl Gatherer<'_> {
         if let Some(SegmentRecord { base, ordinal, .. }) = knowledge.floor {
             expected.push((SegmentName { base, ordinal }, None));
         }
-        // A stream comes to be with its index and its first segment.
-        if self.layout.segments.is_empty() && expected.is_empty() {
+        // A stream comes to be with its index and its first segment, and without a start record it
+        // keeps that: an index that is right, or a stream without any segment, tells that it is gone.
+        let is_empty = self.layout.segments.is_empty() && expected.is_empty();
+        if is_empty || (trust == IndexTrust::Whole && knowledge.start.is_none()) {
             let start = knowledge.start.map(|start| (start.base, start.ordinal));
             let (base, ordinal) = start.unwrap_or_default();
             expected.push((SegmentName { base, ordinal }, None));
@@ -349,17 +416,28 @@ impl Gatherer<'_> {
         }
     }
 
-    fn doubled(&self, name: SegmentName) -> Error {
+    fn doubled(&self, name: SegmentName) -> Refusal {
         let file_name = name.file_name();
         let path = StoragePath::new(self.dir_name).join(&file_name);
         let kind = ErrorKind::Doubled { ordinal: name.ordinal.get() };
-        Error::new(self.storage.display(path), kind)
+        Refusal { error: Error::new(self.storage.display(path), kind), segment: None }
+    }
+
+    fn holds_only_foreign(&self) -> bool {
+        let Layout { segments, doubled, index, index_temp, torn, foreign } = &self.layout;
+        let holds_ours = !(segments.is_empty() && doubled.is_empty() && torn.is_empty())
+            || [index, index_temp].contains(&&Presence::Present);
+        !holds_ours && !foreign.is_empty()
     }
 
     /// The error for a stream of which nothing tells the incarnation.
     fn unidentified(&self, last: Option<&Candidate>) -> Error {
         let path = StoragePath::new(self.dir_name);
         match last {
+            // Somebody's directory, whose name could be a stream's.
+            None if self.holds_only_foreign() => {
+                Error::new(self.storage.display(path), ErrorKind::NotOurs)
+            }
             None => Error::new(self.storage.display(path), ErrorKind::Missing),
             Some(Candidate { name, header, .. }) => {
                 let file_name = name.file_name();
@@ -368,6 +446,23 @@ impl Gatherer<'_> {
                 Error::new(self.storage.display(path.join(&file_name)), kind)
             }
         }
+    }
+}
+
+/// Adds the segments that only the seals before them, and the segments behind them, tell of.
+fn add_gaps(facts: &mut BTreeMap<Ordinal, SegmentFacts>, knowledge: Option<&IndexKnowledge>) {
+    let named = facts.values().filter_map(|segment| match segment.file.scan()?.end {
+        ScanEnd::Sealed { next_base: base } => {
+            segment.ordinal.next().map(|ordinal| SegmentName { base, ordinal })
+        }
+        ScanEnd::Clean | ScanEnd::Limit | ScanEnd::Broken(_) | ScanEnd::Unsupported { .. } => None,
+    });
+    let named: Vec<_> = named.collect();
+    let last = facts.last_key_value().map(|(ordinal, _)| *ordinal);
+    for name in named.into_iter().filter(|name| Some(name.ordinal) < last) {
+        facts
+            .entry(name.ordinal)
+            .or_insert_with(|| fact(name, None, knowledge, FileFacts::Missing));
     }
 }
 

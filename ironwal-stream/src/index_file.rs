@@ -52,6 +52,12 @@ pub(crate) fn load(storage: &dyn Storage, dir: StoragePath<'_>) -> Result<Loaded
     })
 }
 
+/// How long the index of a stream with so many records is.
+pub(crate) fn file_len(dir: &StreamDir, record_count: usize) -> u64 {
+    let header_len = encode_header(dir.key(), dir.id()).len();
+    cast::u64_from(header_len + record_count * RECORD_LEN)
+}
+
 /// Writes a new index to a name of its own and makes its bytes durable; returns its length.
 ///
 /// # Errors

@@ -23,13 +23,13 @@ mod write_side;
 
 pub use create::{create, remove_new};
 pub use error::{Error, ErrorKind, IoOp};
-pub use ironwal_segment::StreamDir;
+pub use ironwal_segment::{Frame, StreamDir};
 pub use options::StreamOptions;
 pub use recover::{OpenStream, Opened, inspect, open};
 pub use report::{DamageReport, IndexFinding, StreamReport};
 pub use sync_side::{SyncSide, Synced};
 pub use view::{
-    ActiveSegment, ClosedSegment, Cursor, CursorItem, FrameEntries, MissingEntries, ReadSegment,
-    StreamView, ViewChange,
+    ActiveSegment, ClosedSegment, Cursor, CursorItem, MissingEntries, ReadSegment, StreamView,
+    ViewChange,
 };
 pub use write_side::{Admission, AppendError, SyncWork, SyncedMark, WriteSide};

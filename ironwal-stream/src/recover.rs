@@ -16,13 +16,17 @@ use ironwal_segment::{IoOp, SegmentName, SegmentWriter, StreamDir};
 
 use crate::create::sync_root;
 use crate::error::{Error, ErrorKind};
-use crate::gather::{Gathered, Identified, gather};
-use crate::index_file::{IndexWriter, replace};
+use crate::gather::{Gathered, Identified, Refusal, gather};
+use crate::index_file::{IndexWriter, file_len, replace};
 use crate::options::StreamOptions;
 use crate::report::{DamageReport, StreamReport};
 use crate::sync_side::SyncSide;
 use crate::view::{ActiveSegment, ClosedSegment, MissingEntries, StreamView};
 use crate::write_side::WriteSide;
+
+/// How many bytes an index may be longer than twice what it needs, before an opening replaces it:
+/// each clean close adds a record.
+const INDEX_SLACK_LEN: u64 = 4096;
 
 /// What became of opening a stream.
 #[derive(Debug)]
@@ -84,7 +88,7 @@ pub fn open(
 }
 
 /// Looks at a stream and changes nothing; `None` if there is no such stream. The view ends where
-/// recovery would end the log.
+/// recovery would end the log; a segment that it would set aside is told by the name that it has.
 ///
 /// # Errors
 ///
@@ -97,8 +101,10 @@ pub fn inspect(
         return Ok(None);
     };
     Ok(Some(match judge(storage, key, gathered) {
-        Judged::Sound(Identified { dir, .. }, plan, report) => {
-            (Some(closed_view(&dir, &plan)), report)
+        Judged::Sound(identified, plan, mut report) => {
+            report.set_aside =
+                plan.set_aside.map(|ordinal| segment_path(&identified.dir, &identified, ordinal));
+            (Some(closed_view(&identified.dir, &plan)), report)
         }
         Judged::Refused(view, report) => (view, report),
     }))
@@ -126,8 +132,8 @@ fn judge(storage: &Arc<dyn Storage>, key: &StreamKey, gathered: Gathered) -> Jud
     };
     let none = SequenceNumber::ZERO;
     let refuse = |error: Error| DamageReport { error, lost_from: none, lost_until: none };
-    report.damage.extend(refusals.into_iter().map(refuse));
     let Some(identified) = identified else {
+        report.damage.extend(refusals.into_iter().map(|refusal| refuse(refusal.error)));
         return Judged::Refused(None, report);
     };
     let plan = plan(&identified.facts, identified.start);
@@ -136,17 +142,16 @@ fn judge(storage: &Arc<dyn Storage>, key: &StreamKey, gathered: Gathered) -> Jud
     report.next = plan.end;
     report.segment_count = plan.live.len();
     report.torn = plan.torn.map(|(ordinal, tear)| (segment_path(dir, &identified, ordinal), tear));
-    report.damage.extend(plan.damage.iter().map(|damage| damage_report(dir, damage)));
-    if plan.continuation == Continuation::OrdinalsExhausted && report.damage.is_empty() {
+    if !refusals.is_empty() || !plan.damage.is_empty() {
+        let view = refused_view(&identified, &plan, refusals, &mut report);
+        return Judged::Refused(Some(view), report);
+    }
+    if plan.continuation == Continuation::OrdinalsExhausted {
         let path = storage.display(dir.path());
         report.damage.push(refuse(Error::new(path, ErrorKind::Exhausted)));
+        return Judged::Refused(Some(closed_view(dir, &plan)), report);
     }
-    if report.damage.is_empty() {
-        Judged::Sound(identified, plan, report)
-    } else {
-        let view = closed_view(dir, &plan);
-        Judged::Refused(Some(view), report)
-    }
+    Judged::Sound(identified, plan, report)
 }
 
 fn segment_path(dir: &StreamDir, identified: &Identified, ordinal: Ordinal) -> PathBuf {
@@ -170,21 +175,89 @@ fn damage_report(dir: &StreamDir, damage: &Damage) -> DamageReport {
 
 /// The view of a stream that is not appended to.
 fn closed_view(dir: &Arc<StreamDir>, plan: &Plan) -> StreamView {
-    let missing = plan.damage.iter().filter(|damage| matches!(damage.kind, DamageKind::Missing));
     StreamView {
         dir: Arc::clone(dir),
         first: plan.first,
         next: plan.end,
         closed: plan.live.iter().map(closed_segment).collect(),
         active: None,
-        missing: missing
-            .map(|damage| MissingEntries {
-                from: damage.lost_from,
-                until: damage.lost_until,
-                error: damage_report(dir, damage).error,
-            })
-            .collect(),
+        missing: Vec::new(),
     }
+}
+
+/// The view of a stream that is damaged or has parts that are not judged, and what is told of them.
+///
+/// Readers never come to the end of the log in silence where entries may be lost: a segment that
+/// cannot be read is an error under the numbers that it held. Where nothing tells how many those
+/// were, it is taken to have held one.
+fn refused_view(
+    identified: &Identified,
+    plan: &Plan,
+    refusals: Vec<Refusal>,
+    report: &mut StreamReport,
+) -> StreamView {
+    let dir = &identified.dir;
+    let mut view = closed_view(dir, plan);
+    // In the order of numbers, as they are come to.
+    let mut found: Vec<_> = plan.damage.iter().map(|damage| damage_report(dir, damage)).collect();
+    for refusal in refusals {
+        let Refusal { error, segment } = refusal;
+        // The plan knows a segment that is refused as a gap, if as anything.
+        let same = |report: &DamageReport| report.error.path() == error.path();
+        let gap = found.iter().position(same).map(|at| found.remove(at));
+        let (lost_from, lost_until) = match (gap, segment) {
+            (Some(gap), _) => (gap.lost_from, gap.lost_until),
+            (None, Some(name)) => not_judged(identified, plan, name),
+            (None, None) => (SequenceNumber::ZERO, SequenceNumber::ZERO),
+        };
+        report.damage.push(DamageReport { error, lost_from, lost_until });
+    }
+    report.damage.append(&mut found);
+    for damage in &mut report.damage {
+        let is_unreadable = matches!(
+            damage.error.kind(),
+            ErrorKind::Missing | ErrorKind::Foreign | ErrorKind::NotOurs | ErrorKind::Unsupported
+        );
+        let is_end = damage.lost_from == damage.lost_until && damage.lost_from == plan.end;
+        if is_end && (is_unreadable || matches!(damage.error.kind(), ErrorKind::Header { .. })) {
+            let one_more = damage.lost_from.checked_add(1);
+            damage.lost_until = one_more.unwrap_or(SequenceNumber::MAX);
+        }
+    }
+    for DamageReport { error, lost_from: from, lost_until: until } in &report.damage {
+        let (from, until) = (*from, *until);
+        if from < until && !view.closed.iter().any(|live| overlaps(live, from, until)) {
+            view.missing.push(MissingEntries { from, until, error: error.clone() });
+            view.first = view.first.min(from);
+            view.next = view.next.max(until);
+        }
+    }
+    report.first = view.first;
+    report.next = view.next;
+    view
+}
+
+fn overlaps(live: &ClosedSegment, from: SequenceNumber, until: SequenceNumber) -> bool {
+    live.name.base < until && from < live.until
+}
+
+/// Which numbers a segment may hold that was not judged, and that no gap is the place of.
+fn not_judged(
+    identified: &Identified,
+    plan: &Plan,
+    name: SegmentName,
+) -> (SequenceNumber, SequenceNumber) {
+    let facts = &identified.facts;
+    let is_first = facts.iter().all(|segment| segment.ordinal > name.ordinal);
+    if is_first && name.base < plan.first && identified.start.is_none() {
+        return (name.base, plan.first);
+    }
+    let is_last = facts.iter().all(|segment| segment.ordinal < name.ordinal);
+    if is_last && name.base >= plan.end {
+        let known = identified.floor.filter(|floor| floor.ordinal == name.ordinal);
+        return (plan.end, known.map_or(name.base, |floor| floor.end).max(plan.end));
+    }
+    (SequenceNumber::ZERO, SequenceNumber::ZERO)
 }
 
 fn closed_segment(live: &ironwal_format::repair::LiveSegment) -> ClosedSegment {
@@ -305,19 +378,21 @@ impl Repair<'_> {
         Tail { writer, file, floor }
     }
 
-    /// Replaces the index whole, unless it ends in the floor that it would end in.
+    /// Replaces the index whole, unless it ends in the floor that it would end in, and few records of
+    /// earlier closings have piled up in it.
     fn index(&self, floor: SegmentRecord) -> Result<IndexWriter, Error> {
         let dir = &self.identified.dir;
         let last = IndexRecord::Floor(floor);
-        if self.identified.closed_cleanly
-            && let Some((len, found)) = self.identified.index_end
-            && found == Some(last)
-        {
-            return Ok(IndexWriter::new(Arc::clone(dir), len, found));
-        }
         let start = self.identified.start.map(IndexRecord::Start);
         let sealed = self.plan.records.iter().copied().map(IndexRecord::Sealed);
         let records: Vec<_> = start.into_iter().chain(sealed).chain([last]).collect();
+        if self.identified.closed_cleanly
+            && let Some((len, found)) = self.identified.index_end
+            && found == Some(last)
+            && len <= 2 * file_len(dir, records.len()) + INDEX_SLACK_LEN
+        {
+            return Ok(IndexWriter::new(Arc::clone(dir), len, found));
+        }
         let len = replace(dir, &records)?;
         Ok(IndexWriter::new(Arc::clone(dir), len, Some(last)))
     }

@@ -8,7 +8,7 @@ use ironwal_format::seal::{Point, SparseTable};
 use ironwal_format::walk::{Bounds, Place};
 use ironwal_segment::storage::{OpenMode, StorageFile};
 use ironwal_segment::{
-    LOOKUP_WINDOW_LEN, Read, SegmentName, SegmentReader, StreamDir, check_identity,
+    Frame, LOOKUP_WINDOW_LEN, Read, SegmentName, SegmentReader, StreamDir, check_identity,
 };
 
 use crate::error::{Error, ErrorKind};
@@ -121,7 +121,8 @@ impl ReadSegment {
     /// That the entry is damaged, or the failure of the machine.
     pub fn get(&self, from: Place, seq: SequenceNumber) -> Result<Bytes, Error> {
         let frame = self.reader(LOOKUP_WINDOW_LEN)?.find(from, seq)?;
-        frame.entry(seq).map_err(|source| self.damaged(frame.offset(), source))
+        let offset = frame.offset();
+        frame.into_entry(seq).map_err(|source| self.damaged(offset, source))
     }
 
     /// The sparse table of a segment that is not appended to any more.
@@ -194,42 +195,19 @@ pub struct Cursor {
 #[derive(Debug)]
 pub enum CursorItem {
     /// A frame.
-    Frame(FrameEntries),
+    Frame(Frame),
     /// Entries that are lost, and the number of the next that is not.
     Lost(Error, SequenceNumber),
     /// The end of the segment.
     End,
 }
 
-/// The entries of one frame, decoded once.
-#[derive(Debug)]
-pub struct FrameEntries {
-    segment: ReadSegment,
-    frame: ironwal_segment::Frame,
-}
-
-impl FrameEntries {
-    /// One past the last entry of the frame.
-    pub fn end(&self) -> SequenceNumber {
-        self.frame.end()
-    }
-
-    /// One entry of the frame.
-    ///
-    /// # Errors
-    ///
-    /// That a frame with right checksums is wrong inside.
-    ///
-    /// # Panics
-    ///
-    /// If the frame does not hold it.
-    pub fn entry(&self, seq: SequenceNumber) -> Result<Bytes, Error> {
-        let offset = self.frame.offset();
-        self.frame.entry(seq).map_err(|source| self.segment.damaged(offset, source))
-    }
-}
-
 impl Cursor {
+    /// The error for a frame that this cursor came to, right by its checksums but wrong inside.
+    pub fn damaged(&self, offset: u64, source: ironwal_format::frame::FrameError) -> Error {
+        self.segment.damaged(offset, source)
+    }
+
     /// Reads the next frame.
     ///
     /// # Errors
@@ -239,7 +217,7 @@ impl Cursor {
         Ok(match self.reader.read(self.at)? {
             Read::Frame(frame, next) => {
                 self.at = next;
-                CursorItem::Frame(FrameEntries { segment: self.segment.clone(), frame })
+                CursorItem::Frame(frame)
             }
             Read::Lost(error, next) => {
                 self.at = next;

@@ -6,9 +6,16 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ironwal_segment::storage::Storage;
+use ironwal_segment::storage::{Storage, open_file_limit};
 
 use crate::sync::FileArc;
+
+/// How many threads recover, where enough files can be open at once.
+///
+/// They wait for the disk, and the file system shares commits among those who wait, so the number of
+/// processors says nothing: 3,000 streams of a killed process took 23 s with 2 threads, 2.8 s with 8
+/// and 1.5 s with 32, on two processors.
+const RECOVERY_THREAD_COUNT: u64 = 16;
 
 /// What a log runs on. With a simulated one, the same calls give the same operations.
 #[derive(Clone, Debug)]
@@ -33,12 +40,10 @@ pub trait Host: fmt::Debug + Send + Sync + 'static {
 }
 
 impl Environment {
-    /// The operating system's randomness and clock, and this storage; recovery uses as many threads
-    /// as there are processors.
+    /// The operating system's randomness and clock, and this storage; recovery uses 16 threads,
+    /// or fewer where the process may have few files open.
     pub fn new(storage: FileArc<dyn Storage>) -> Self {
-        let recovery_threads =
-            crate::sync::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        Self { storage, host: FileArc::new(SystemHost), recovery_threads }
+        Self { storage, host: FileArc::new(SystemHost), recovery_threads: recovery_threads() }
     }
 
     /// Takes random ids and the time from `host`.
@@ -52,6 +57,13 @@ impl Environment {
     pub fn with_recovery_threads(self, recovery_threads: NonZeroUsize) -> Self {
         Self { recovery_threads, ..self }
     }
+}
+
+/// Each recovery has a handful of files open at once.
+fn recovery_threads() -> NonZeroUsize {
+    let affordable = open_file_limit().map_or(RECOVERY_THREAD_COUNT, |limit| limit / 16);
+    let count = usize::try_from(affordable.min(RECOVERY_THREAD_COUNT)).unwrap_or(1);
+    NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN)
 }
 
 /// The operating system.

@@ -69,10 +69,9 @@ pub enum ErrorKind {
     /// again.
     #[error("a sync failed, so it is unknown what is durable: reopen the stream")]
     SyncFailed(#[source] StreamError),
-    /// A sync or the undoing of a write failed before: the stream takes no more appends until it is
-    /// reopened.
-    #[error("the stream is fenced after a failure: reopen it")]
-    Fenced(#[source] Option<FenceCause>),
+    /// The stream takes no more appends, or the handle is from before it was reopened.
+    #[error("the stream is fenced")]
+    Fenced(#[source] FenceCause),
     /// Entries are not what was written, or are gone, though they were durable once.
     #[error("damaged at byte {offset}")]
     Damaged {
@@ -111,12 +110,15 @@ pub enum ErrorKind {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FenceCause {
-    /// This failed.
-    #[error("a sync, or the undoing of a write, failed")]
+    /// This failed: a sync, or the undoing of a write. Reopen the stream.
+    #[error("a sync, or the undoing of a write, failed: reopen the stream")]
     Failed(#[source] StreamError),
-    /// A thread panicked in a sync.
-    #[error("a thread panicked in a sync")]
+    /// A thread panicked in a sync. Reopen the stream.
+    #[error("a thread panicked in a sync: reopen the stream")]
     Panicked,
+    /// The stream was reopened since this handle was got. Get a new one.
+    #[error("the stream was reopened: get a new handle")]
+    Reopened,
 }
 
 /// What is wrong with damaged bytes.
@@ -213,7 +215,7 @@ impl Error {
     pub(crate) fn after_write(stream: &str, stop: Stop) -> Self {
         let (path, kind) = match stop {
             Stop::Failed(error) => (Some(error.path().into()), ErrorKind::SyncFailed(error)),
-            Stop::Panicked => (None, ErrorKind::Fenced(Some(FenceCause::Panicked))),
+            Stop::Panicked => (None, ErrorKind::Fenced(FenceCause::Panicked)),
             Stop::Closed => (None, ErrorKind::Closed),
         };
         Self::build(Some(stream.to_owned()), path, kind, Outcome::Unknown)
@@ -222,8 +224,8 @@ impl Error {
     /// Nothing was written, because this had happened before.
     pub(crate) fn before_write(stream: &str, stop: Stop) -> Self {
         let kind = match stop {
-            Stop::Failed(error) => ErrorKind::Fenced(Some(FenceCause::Failed(error))),
-            Stop::Panicked => ErrorKind::Fenced(Some(FenceCause::Panicked)),
+            Stop::Failed(error) => ErrorKind::Fenced(FenceCause::Failed(error)),
+            Stop::Panicked => ErrorKind::Fenced(FenceCause::Panicked),
             Stop::Closed => ErrorKind::Closed,
         };
         Self::of(stream, kind)
@@ -286,7 +288,7 @@ impl Error {
         if let ErrorKind::Io { source, .. } = &self.0.kind {
             return Some(source);
         }
-        if let ErrorKind::SyncFailed(error) | ErrorKind::Fenced(Some(FenceCause::Failed(error))) =
+        if let ErrorKind::SyncFailed(error) | ErrorKind::Fenced(FenceCause::Failed(error)) =
             &self.0.kind
             && let StreamErrorKind::Io { source, .. } = error.kind()
         {

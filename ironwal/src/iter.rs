@@ -4,7 +4,7 @@ use std::iter::FusedIterator;
 
 use bytes::Bytes;
 use ironwal_format::SequenceNumber;
-use ironwal_stream::{Cursor, CursorItem, FrameEntries};
+use ironwal_stream::{Cursor, CursorItem, Frame};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::Arc;
@@ -36,7 +36,7 @@ pub struct Iter {
     at: SequenceNumber,
     until: SequenceNumber,
     cursor: Option<Cursor>,
-    frame: Option<FrameEntries>,
+    frame: Option<Frame>,
 }
 
 impl Iter {
@@ -63,17 +63,25 @@ impl Iter {
                 return None;
             }
             if let Some(frame) = self.frame.take_if(|frame| self.at < frame.end()) {
-                let seq = self.at;
-                return Some(match frame.entry(seq) {
+                let (seq, end, offset) = (self.at, frame.end(), frame.offset());
+                let next = seq.checked_add(1).unwrap_or(SequenceNumber::MAX);
+                let data = if next < end {
+                    let data = frame.entry(seq);
+                    self.frame = Some(frame);
+                    data
+                } else {
+                    frame.into_entry(seq)
+                };
+                return Some(match data {
                     Ok(data) => {
-                        self.at = seq.checked_add(1).unwrap_or(SequenceNumber::MAX);
-                        self.frame = Some(frame);
+                        self.at = next;
                         Ok(Entry { seq: seq.get(), data })
                     }
-                    // One error for the whole frame.
-                    Err(error) => {
-                        self.at = frame.end();
-                        Err(Error::below(&self.stream, &error))
+                    Err(source) => {
+                        // One error for the whole frame.
+                        self.at = end;
+                        let cursor = self.cursor.as_ref().expect("a frame is a cursor's");
+                        Err(Error::below(&self.stream, &cursor.damaged(offset, source)))
                     }
                 });
             }

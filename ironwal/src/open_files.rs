@@ -6,11 +6,14 @@
 //!
 //! Lock order: the queue's lock comes after the write lock of the stream that asks. The write locks of
 //! other streams are only ever tried under it, so there is nothing to wait for, and a stream that is
-//! busy keeps its file: files that calls are using come on top of the budget.
+//! busy keeps its file: files that calls are using come on top of the budget. Where that left more
+//! open than the budget allows, each call that was using one gives it up when it is done, so that at
+//! rest the budget holds.
 
 use std::collections::VecDeque;
 
 use crate::state::StreamState;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, Mutex, Weak};
 
 /// The streams that hold a file, the one that opened it first in front.
@@ -18,6 +21,8 @@ use crate::sync::{Arc, Mutex, Weak};
 pub(crate) struct OpenFiles {
     budget: usize,
     queue: Mutex<VecDeque<Weak<StreamState>>>,
+    /// Whether the queue is longer than the budget. Whoever makes it so looks again when he is done.
+    over: AtomicBool,
 }
 
 /// What became of an attempt to let a stream give up its file.
@@ -31,7 +36,7 @@ pub(crate) enum Parked {
 
 impl OpenFiles {
     pub(crate) fn new(budget: usize) -> Self {
-        Self { budget, queue: Mutex::new(VecDeque::new()) }
+        Self { budget, queue: Mutex::new(VecDeque::new()), over: AtomicBool::new(false) }
     }
 
     /// Takes note that a stream opened its file, and lets others give up theirs where there are more
@@ -41,6 +46,24 @@ impl OpenFiles {
         let excess = (queue.len() + 1).saturating_sub(self.budget);
         park(&mut queue, excess);
         queue.push_back(Arc::downgrade(state));
+        self.over.store(queue.len() > self.budget, Ordering::Relaxed);
+    }
+
+    /// Takes note that a call is done with the file of a stream: it is let go of at once where there
+    /// are more than the budget allows. No lock is held by the caller.
+    pub(crate) fn done(&self, state: &Arc<StreamState>) {
+        if !self.over.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut queue = self.queue.lock();
+        let place = queue.iter().position(|held| std::ptr::eq(held.as_ptr(), Arc::as_ptr(state)));
+        if queue.len() > self.budget
+            && let Some(place) = place
+            && state.try_park_now() == Parked::Yes
+        {
+            queue.remove(place);
+        }
+        self.over.store(queue.len() > self.budget, Ordering::Relaxed);
     }
 
     /// Lets a quarter of the streams give up their files: the operating system has no more.

@@ -25,7 +25,7 @@ use ironwal_stream::{
 
 use crate::commit::{GroupCommit, OnWay};
 use crate::environment::Environment;
-use crate::error::{Error, ErrorKind, IoOp, Result, Stop};
+use crate::error::{Error, ErrorKind, FenceCause, IoOp, Result, Stop};
 use crate::open_files::{OpenFiles, Parked};
 use crate::options::Checked;
 use crate::report::RecoveryReport;
@@ -118,13 +118,19 @@ impl StreamState {
 
     /// Appends the entries of a frame; they are committed when this returns. Gives one past the last.
     pub(crate) fn append(self: &Arc<Self>, frame: &mut PreparedFrame) -> Result<SequenceNumber> {
+        let appended = self.append_and_commit(frame);
+        self.shared.open_files.done(self);
+        appended
+    }
+
+    fn append_and_commit(self: &Arc<Self>, frame: &mut PreparedFrame) -> Result<SequenceNumber> {
         // Before the lock, so that whoever leads knows of us.
         let mut on_way = self.live.get().map(|live| live.group.approach());
         let (end, live) = loop {
             let mut slot = self.write.lock();
             self.open_for_append(&mut slot)?;
-            let live = self.live.get().expect("a stream that is open for appending has a group");
             let write = self.writable(&mut slot)?;
+            let live = self.live.get().expect("a stream that is open for appending has a group");
             if let Some(stop) = live.group.fenced() {
                 return Err(Error::before_write(self.name(), stop));
             }
@@ -160,8 +166,8 @@ impl StreamState {
                 ViewSlot::Replaced => return Err(self.replaced()),
                 ViewSlot::Unopened => {}
             }
-            let mut slot = self.write.lock();
-            self.open_if_unopened(&mut slot)?;
+            self.open_if_unopened(&mut self.write.lock())?;
+            self.shared.open_files.done(self);
         }
         Err(self.closed())
     }
@@ -185,6 +191,11 @@ impl StreamState {
         if self.used.swap(false, Ordering::Relaxed) {
             return Parked::No;
         }
+        self.try_park_now()
+    }
+
+    /// Lets go of the file, if the stream is idle.
+    pub(crate) fn try_park_now(&self) -> Parked {
         let Some(mut slot) = self.write.try_lock() else { return Parked::No };
         let (WriteSlot::Open(write), Some(live)) = (&mut *slot, self.live.get()) else {
             return Parked::Yes;
@@ -253,7 +264,7 @@ impl StreamState {
     }
 
     fn replaced(&self) -> Error {
-        Error::of(self.name(), ErrorKind::Fenced(None))
+        Error::of(self.name(), ErrorKind::Fenced(FenceCause::Reopened))
     }
 
     fn below(&self, error: &StreamError) -> Error {

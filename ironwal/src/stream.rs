@@ -86,28 +86,14 @@ impl Stream {
         let seq = SequenceNumber::new(seq);
         let located =
             self.state.read(|view| view.map_or(Located::Beyond, |view| view.locate(seq)))?;
-        let below = |error| Error::below(self.key(), &error);
-        match located {
-            Located::Beyond => Ok(None),
-            Located::Truncated(first) => {
-                let kind = ErrorKind::Truncated { first_seq: first.get() };
-                Err(Error::of(self.key(), kind))
-            }
-            Located::Missing(error) => Err(below(error)),
-            Located::Active(segment, place) => {
-                self.state.with_room(|| segment.get(place, seq).map_err(below)).map(Some)
-            }
-            Located::Closed(segment, closed) => {
-                self.state.with_room(|| closed.get(&segment, seq).map_err(below)).map(Some)
-            }
-        }
+        self.state.with_room(|| located.get(self.key(), seq))
     }
 
     /// The committed entries of a range, in order, as they are now: what is committed later is not
     /// among them.
     ///
     /// If the range starts before the first entry that there is, the first item is the error
-    /// [`ErrorKind::Truncated`].
+    /// [`ErrorKind::Truncated`]. A range without a start begins with the first entry.
     ///
     /// # Errors
     ///
@@ -145,35 +131,34 @@ impl Stream {
     }
 }
 
-/// The start and the end of a range.
-pub(crate) fn bounds(range: &impl RangeBounds<u64>) -> (SequenceNumber, SequenceNumber) {
+/// The start of a range, if it has one, and the end.
+pub(crate) fn bounds(range: &impl RangeBounds<u64>) -> (Option<SequenceNumber>, SequenceNumber) {
     let start = match range.start_bound() {
-        Bound::Included(start) => *start,
-        Bound::Excluded(before) => before.saturating_add(1),
-        Bound::Unbounded => 0,
+        Bound::Included(start) => Some(*start),
+        Bound::Excluded(before) => Some(before.saturating_add(1)),
+        Bound::Unbounded => None,
     };
     let end = match range.end_bound() {
         Bound::Included(last) => last.saturating_add(1),
         Bound::Excluded(end) => *end,
         Bound::Unbounded => u64::MAX,
     };
-    (SequenceNumber::new(start), SequenceNumber::new(end))
+    (start.map(SequenceNumber::new), SequenceNumber::new(end))
 }
 
 /// The entries of a range of what readers may see.
 pub(crate) fn snapshot(
     key: &str,
     view: Option<&View>,
-    start: SequenceNumber,
+    start: Option<SequenceNumber>,
     end: SequenceNumber,
 ) -> Iter {
     let Some(view) = view else {
-        return Iter::new(key, None, start, start);
+        return Iter::new(key, None, end, end);
     };
-    let (from, until) = (start.max(view.first()), end.min(view.next()));
+    let first = view.first();
+    let start = start.unwrap_or(first);
+    let (from, until) = (start.max(first), end.min(view.next()));
     let iter = Iter::new(key, Some(view.snapshot(from)), from, until);
-    if start < view.first() && start < end && start != SequenceNumber::ZERO {
-        return iter.with_truncated(view.first());
-    }
-    iter
+    if start < first && start < end { iter.with_truncated(first) } else { iter }
 }

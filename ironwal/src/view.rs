@@ -15,6 +15,7 @@ use ironwal_stream::{
     ViewChange,
 };
 
+use crate::error::{Error, ErrorKind, Result};
 use crate::sync::{Arc, OnceLock};
 
 /// The committed entries of a stream and where they are.
@@ -147,6 +148,23 @@ impl View {
             bounds: Bounds { len: active.len, until: self.next },
             file: active.file.clone(),
         }
+    }
+}
+
+impl Located {
+    /// Reads the entry `seq` of the stream `key`; `None` if it is not there yet.
+    pub(crate) fn get(&self, key: &str, seq: SequenceNumber) -> Result<Option<Bytes>> {
+        let entry = match self {
+            Self::Beyond => return Ok(None),
+            Self::Truncated(first) => {
+                let kind = ErrorKind::Truncated { first_seq: first.get() };
+                return Err(Error::of(key, kind));
+            }
+            Self::Missing(error) => Err(error.clone()),
+            Self::Active(segment, place) => segment.get(*place, seq),
+            Self::Closed(segment, closed) => closed.get(segment, seq),
+        };
+        entry.map(Some).map_err(|error| Error::below(key, &error))
     }
 }
 

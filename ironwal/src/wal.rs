@@ -368,7 +368,7 @@ pub(crate) fn stream_keys(storage: &dyn Storage) -> Result<Vec<StreamKey>> {
 }
 
 /// Whether a directory holds a stream: anything that has a name of ours.
-fn is_stream(storage: &dyn Storage, key: &StreamKey) -> Result<bool> {
+pub(crate) fn is_stream(storage: &dyn Storage, key: &StreamKey) -> Result<bool> {
     let dir_name = key.dir_name();
     let path = StoragePath::new(&dir_name);
     let entries = match storage.list(path) {
