@@ -13,7 +13,7 @@ use ironwal_format::seal::{Point, Seal, SparseTable};
 use ironwal_format::{Ordinal, SequenceNumber};
 
 use crate::dir::{SegmentName, StreamDir};
-use crate::error::{Error, ErrorKind, IoOp};
+use crate::error::{Error, IoOp};
 use crate::io::{allocate, write_all};
 use crate::storage::StorageFile;
 
@@ -266,28 +266,11 @@ fn reserve(file: &dyn StorageFile, reserved: u64, end: u64) -> io::Result<u64> {
 /// to 1 MiB, so that small streams stay small and large ones rarely ask.
 fn reservation(reserved: u64, end: u64) -> u64 {
     let step = reserved.next_power_of_two().clamp(MIN_RESERVE_LEN, MAX_RESERVE_LEN);
-    (reserved + step)
+    (reserved - reserved % MIN_RESERVE_LEN + step)
         .max(end)
         .checked_next_multiple_of(MIN_RESERVE_LEN)
         .unwrap_or(end)
         .clamp(end, MAX_SEGMENT_FILE_LEN)
-}
-
-impl From<WriteError> for Error {
-    fn from(error: WriteError) -> Self {
-        match error {
-            WriteError::CutBack(error) | WriteError::Broken(error) => error,
-        }
-    }
-}
-
-impl WriteError {
-    /// What failed.
-    pub const fn kind(&self) -> &ErrorKind {
-        match self {
-            Self::CutBack(error) | Self::Broken(error) => error.kind(),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -305,6 +288,7 @@ mod tests {
         }
         assert!(steps.iter().skip(1).all(|step| (4 << 10..=1 << 20).contains(step)), "{steps:?}");
         assert_eq!(steps.last(), Some(&(1 << 20)));
+        assert_eq!(reservation(100, 200), 4096, "a small stream takes one block");
         for end in [1, 4096, 5 << 20, MAX_SEGMENT_FILE_LEN - 1, MAX_SEGMENT_FILE_LEN] {
             let reserved = reservation(0, end);
             assert!(reserved >= end && reserved <= MAX_SEGMENT_FILE_LEN);
