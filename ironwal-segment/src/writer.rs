@@ -28,6 +28,7 @@ const MAX_RESERVE_LEN: u64 = 1 << 20;
 pub struct SegmentWriter {
     name: SegmentName,
     salt: Salt,
+    max_len: u64,
     position: u64,
     /// At most the length of the file: up to there, writes do not make it grow.
     reserved: u64,
@@ -70,10 +71,12 @@ pub enum WriteError {
 }
 
 impl SegmentWriter {
-    /// The writer of a segment that has nothing but its header.
-    pub fn new(dir: &StreamDir, name: SegmentName) -> Self {
+    /// The writer of a segment that has nothing but its header. Space is reserved up to `max_len` at
+    /// the most, unless a frame needs more.
+    pub fn new(dir: &StreamDir, name: SegmentName, max_len: u64) -> Self {
         Self {
             name,
+            max_len,
             salt: dir.salt(name.ordinal),
             position: dir.header_len(),
             reserved: dir.header_len(),
@@ -85,15 +88,16 @@ impl SegmentWriter {
         }
     }
 
-    /// The writer of a segment that was scanned and found clean, in a file of `file_len` bytes.
-    pub fn resume(dir: &StreamDir, name: SegmentName, scan: Scan, file_len: u64) -> Self {
+    /// Goes on behind what a scan found, in a file of `file_len` bytes.
+    #[must_use]
+    pub fn resume(self, scan: Scan, file_len: u64) -> Self {
         Self {
             position: scan.valid_end,
             reserved: file_len,
-            entry_count: scan.next.since(name.base),
+            entry_count: scan.next.since(self.name.base),
             frame_count: scan.frame_count,
             table: scan.table,
-            ..Self::new(dir, name)
+            ..self
         }
     }
 
@@ -213,7 +217,7 @@ impl SegmentWriter {
         assert!(end <= MAX_SEGMENT_FILE_LEN, "the caller checks that a frame fits");
         let failed = |op, source| Error::io(dir.display(&self.name.file_name()), op, source);
         if end > self.reserved && self.reserve == Reserve::Ahead {
-            match reserve(file, self.reserved, end) {
+            match reserve(file, reservation(self.reserved, end, self.max_len), end) {
                 Ok(reserved) => self.reserved = reserved,
                 Err(error) if error.kind() == io::ErrorKind::Unsupported => {
                     self.reserve = Reserve::Never;
@@ -251,9 +255,8 @@ pub struct FrameAt {
     pub synced_len: u64,
 }
 
-/// Reserves space up to at least `end`; returns up to where.
-fn reserve(file: &dyn StorageFile, reserved: u64, end: u64) -> io::Result<u64> {
-    let ahead = reservation(reserved, end);
+/// Reserves space up to `ahead`, or if that fails up to `end`; returns up to where.
+fn reserve(file: &dyn StorageFile, ahead: u64, end: u64) -> io::Result<u64> {
     match allocate(file, ahead) {
         Ok(()) => Ok(ahead),
         Err(error) if error.kind() == io::ErrorKind::Unsupported => Err(error),
@@ -263,14 +266,15 @@ fn reserve(file: &dyn StorageFile, reserved: u64, end: u64) -> io::Result<u64> {
 }
 
 /// Up to where to reserve, when `reserved` bytes are and `end` are needed: steps double from 4 KiB
-/// to 1 MiB, so that small streams stay small and large ones rarely ask.
-fn reservation(reserved: u64, end: u64) -> u64 {
+/// to 1 MiB, so that small streams stay small and large ones rarely ask, and end at `max_len`.
+fn reservation(reserved: u64, end: u64, max_len: u64) -> u64 {
     let step = reserved.next_power_of_two().clamp(MIN_RESERVE_LEN, MAX_RESERVE_LEN);
     (reserved - reserved % MIN_RESERVE_LEN + step)
         .max(end)
         .checked_next_multiple_of(MIN_RESERVE_LEN)
         .unwrap_or(end)
-        .clamp(end, MAX_SEGMENT_FILE_LEN)
+        .min(max_len.min(MAX_SEGMENT_FILE_LEN))
+        .max(end)
 }
 
 #[cfg(test)]
@@ -282,16 +286,17 @@ mod tests {
         let mut reserved = 100;
         let mut steps = Vec::new();
         while reserved < 8 << 20 {
-            let next = reservation(reserved, reserved + 1);
+            let next = reservation(reserved, reserved + 1, u64::MAX);
             steps.push(next - reserved);
             reserved = next;
         }
         assert!(steps.iter().skip(1).all(|step| (4 << 10..=1 << 20).contains(step)), "{steps:?}");
         assert_eq!(steps.last(), Some(&(1 << 20)));
-        assert_eq!(reservation(100, 200), 4096, "a small stream takes one block");
+        assert_eq!(reservation(100, 200, u64::MAX), 4096, "a small stream takes one block");
         for end in [1, 4096, 5 << 20, MAX_SEGMENT_FILE_LEN - 1, MAX_SEGMENT_FILE_LEN] {
-            let reserved = reservation(0, end);
+            let reserved = reservation(0, end, u64::MAX);
             assert!(reserved >= end && reserved <= MAX_SEGMENT_FILE_LEN);
+            assert_eq!(reservation(0, end, 2000), end.max(2000).min(reserved));
         }
     }
 }

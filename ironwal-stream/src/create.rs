@@ -58,7 +58,7 @@ pub fn create(
     sync_root(&**storage)?;
 
     let dir = Arc::new(StreamDir::new(Arc::clone(storage), &dir_name, key.clone(), id));
-    let writer = SegmentWriter::new(&dir, name);
+    let writer = SegmentWriter::new(&dir, name, options.max_segment_len);
     let active = ActiveSegment {
         name,
         file: Some(Arc::clone(&file)),

@@ -219,10 +219,8 @@ impl Gatherer<'_> {
         let path = StoragePath::new(self.dir_name).join(&file_name);
         let failed = |op, source| Error::io(self.storage.display(path), op, source);
         let file = match self.storage.open(path, OpenMode::Read) {
-            // A link, a directory, a FIFO with the name of a segment.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-                let error = Error::new(self.storage.display(path), ErrorKind::NotOurs);
-                refusals.push(Refusal { error, segment: Some(name) });
+                refusals.push(self.not_a_file(name));
                 return Ok(None);
             }
             opened => opened.map_err(|source| failed(IoOp::Open, source))?,
@@ -354,7 +352,7 @@ impl Gatherer<'_> {
         for (name, seen) in seen.into_iter().rev() {
             let (record, file) = match seen {
                 Seen::Recorded(record) => {
-                    let len = file_len(dir, name)?;
+                    let Some(len) = self.file_len(dir, name, refusals)? else { continue };
                     (Some(record), FileFacts::Recorded { len })
                 }
                 Seen::Unrecorded(Candidate { header, .. }, record) => {
@@ -373,6 +371,33 @@ impl Gatherer<'_> {
             facts.insert(name.ordinal, fact(name, record, knowledge, file));
         }
         Ok(facts)
+    }
+
+    /// The length of a segment; `None` if it is refused for what it is.
+    fn file_len(
+        &self,
+        dir: &StreamDir,
+        name: SegmentName,
+        refusals: &mut Vec<Refusal>,
+    ) -> Result<Option<u64>, Error> {
+        let file_name = name.file_name();
+        let failed = |op, source| Error::io(dir.display(&file_name), op, source);
+        let file = match self.storage.open(dir.path().join(&file_name), OpenMode::Read) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                refusals.push(self.not_a_file(name));
+                return Ok(None);
+            }
+            opened => opened.map_err(|source| failed(IoOp::Open, source))?,
+        };
+        file.file_len().map(Some).map_err(|source| failed(IoOp::Read, source))
+    }
+
+    /// The refusal of a link, a directory or a FIFO with the name of a segment.
+    fn not_a_file(&self, name: SegmentName) -> Refusal {
+        let file_name = name.file_name();
+        let path = StoragePath::new(self.dir_name).join(&file_name);
+        let error = Error::new(self.storage.display(path), ErrorKind::NotOurs);
+        Refusal { error, segment: Some(name) }
     }
 
     /// Adds the segments that the index tells of and that have no file.
@@ -464,12 +489,6 @@ fn add_gaps(facts: &mut BTreeMap<Ordinal, SegmentFacts>, knowledge: Option<&Inde
             .entry(name.ordinal)
             .or_insert_with(|| fact(name, None, knowledge, FileFacts::Missing));
     }
-}
-
-fn file_len(dir: &StreamDir, name: SegmentName) -> Result<u64, Error> {
-    let file = dir.open_segment(name, OpenMode::Read)?;
-    let failed = |source| Error::io(dir.display(&name.file_name()), IoOp::Read, source);
-    file.file_len().map_err(failed)
 }
 
 fn fact(

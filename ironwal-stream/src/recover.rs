@@ -55,7 +55,8 @@ pub struct OpenStream {
 /// found is durable.
 ///
 /// 1. Look at everything and decide. If anything is damaged, stop: nothing was changed.
-/// 2. Rename a last segment without a valid header, for which nothing vouches; sync the directory.
+/// 2. Rename a last segment without a valid header, for which nothing vouches. Step 4 makes that
+///    durable, before anything takes its place.
 /// 3. Write again and sync what was verified but nothing vouches for, in the order of ordinals.
 /// 4. Sync the directory, and the root if nothing proves that this was done.
 /// 5. If the log does not end in an open segment: create the segment that ends it, sync it, sync the
@@ -321,7 +322,6 @@ impl Repair<'_> {
         self.storage
             .rename(dir.path().join(&name), dir.path().join(&kept))
             .map_err(|source| Error::io(dir.display(&name), IoOp::Rename, source))?;
-        dir.sync()?;
         Ok(Some(dir.display(&kept)))
     }
 
@@ -356,7 +356,7 @@ impl Repair<'_> {
         let failed = |source| Error::io(dir.display(&name.file_name()), IoOp::Read, source);
         let file_len = file.file_len().map_err(failed)?;
         let scan = last.file.into_scan().expect("what goes on was scanned");
-        let writer = SegmentWriter::resume(dir, name, scan, file_len);
+        let writer = self.writer(name).resume(scan, file_len);
         Ok(self.tail(writer, file))
     }
 
@@ -368,7 +368,11 @@ impl Repair<'_> {
         let failed = |source| Error::io(dir.display(&name.file_name()), IoOp::Sync, source);
         file.sync_data().map_err(failed)?;
         dir.sync()?;
-        Ok(self.tail(SegmentWriter::new(dir, name), file))
+        Ok(self.tail(self.writer(name), file))
+    }
+
+    fn writer(&self, name: SegmentName) -> SegmentWriter {
+        SegmentWriter::new(&self.identified.dir, name, self.options.max_segment_len)
     }
 
     fn tail(&self, writer: SegmentWriter, file: Arc<dyn StorageFile>) -> Tail {

@@ -227,7 +227,7 @@ impl WriteSide {
             .map_err(|error| AppendError::NotWritten(error.into()))?;
         let record = record(&self.writer, self.next);
         self.rotated = Some(Rotated { file, index, record });
-        self.writer = SegmentWriter::new(&self.dir, name);
+        self.writer = SegmentWriter::new(&self.dir, name, self.options.max_segment_len);
         self.points.clear();
         self.file = Some(Arc::clone(&created));
         Ok(created)

@@ -302,8 +302,8 @@ impl Error {
         // The same on every Unix system.
         const ENFILE: i32 = 23;
         const EMFILE: i32 = 24;
-        let error = self.io_error().and_then(io::Error::raw_os_error);
-        matches!(error, Some(ENFILE | EMFILE))
+        let ErrorKind::Io { source, .. } = &self.0.kind else { return false };
+        matches!(source.raw_os_error(), Some(ENFILE | EMFILE))
     }
 }
 

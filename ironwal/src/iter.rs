@@ -4,9 +4,11 @@ use std::iter::FusedIterator;
 
 use bytes::Bytes;
 use ironwal_format::SequenceNumber;
-use ironwal_stream::{Cursor, CursorItem, Frame};
+use ironwal_stream::{Cursor, CursorItem, Error as StreamError, Frame};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::open_files::MAX_TRIES;
+use crate::state::Shared;
 use crate::sync::Arc;
 use crate::view::{Part, Snapshot};
 
@@ -30,6 +32,8 @@ pub struct Entry {
 #[derive(Debug)]
 pub struct Iter {
     stream: Arc<str>,
+    /// Who to ask to hold fewer files open, where there are none to be had.
+    room: Option<Arc<Shared>>,
     snapshot: Option<Snapshot>,
     /// Told before anything else.
     first_error: Option<Error>,
@@ -47,13 +51,28 @@ impl Iter {
         until: SequenceNumber,
     ) -> Self {
         let stream = stream.into();
-        Self { stream, snapshot, first_error: None, at, until, cursor: None, frame: None }
+        Self {
+            stream,
+            room: None,
+            snapshot,
+            first_error: None,
+            at,
+            until,
+            cursor: None,
+            frame: None,
+        }
     }
 
     /// Lets the iterator start with the error that entries before `first` were removed.
     pub(crate) fn with_truncated(mut self, first: SequenceNumber) -> Self {
         let kind = ErrorKind::Truncated { first_seq: first.get() };
         self.first_error = Some(Error::of(&self.stream, kind));
+        self
+    }
+
+    /// Lets the iterator have other streams give up their files, where there are none to be had.
+    pub(crate) fn with_room(mut self, shared: Arc<Shared>) -> Self {
+        self.room = Some(shared);
         self
     }
 
@@ -85,7 +104,7 @@ impl Iter {
                     }
                 });
             }
-            match self.read() {
+            match self.read_with_room() {
                 Ok(CursorItem::Frame(frame)) => self.frame = Some(frame),
                 Ok(CursorItem::Lost(error, next)) => {
                     let lost = next > self.at;
@@ -103,8 +122,28 @@ impl Iter {
         }
     }
 
+    /// As [`read`](Self::read); again, with fewer files held open, where there are none to be had.
+    fn read_with_room(&mut self) -> Result<CursorItem, StreamError> {
+        let mut tries = 0;
+        loop {
+            let error = match self.read() {
+                Ok(item) => return Ok(item),
+                Err(error) => error,
+            };
+            let room = self.room.as_ref().map(|shared| &shared.open_files);
+            let is_out_of_files = Error::below(&self.stream, &error).is_out_of_files();
+            tries += 1;
+            if !is_out_of_files
+                || tries > MAX_TRIES
+                || room.is_none_or(|room| room.make_room() == 0)
+            {
+                return Err(error);
+            }
+        }
+    }
+
     /// Reads the next frame, out of the segment that holds the next entry.
-    fn read(&mut self) -> Result<CursorItem, ironwal_stream::Error> {
+    fn read(&mut self) -> Result<CursorItem, StreamError> {
         if let Some(cursor) = &mut self.cursor {
             return cursor.read();
         }

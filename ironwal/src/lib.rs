@@ -72,6 +72,10 @@ mod view;
 #[cfg(not(all(test, ironwal_loom)))]
 mod wal;
 
+/// The door to the disk, for an [`Environment`] on another storage.
+#[cfg(not(all(test, ironwal_loom)))]
+pub use ironwal_segment::storage;
+
 #[cfg(not(all(test, ironwal_loom)))]
 pub use self::{
     environment::{Environment, Host},

@@ -12,9 +12,14 @@
 
 use std::collections::VecDeque;
 
+use crate::error::Result;
 use crate::state::StreamState;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, Mutex, Weak};
+
+/// How often a call is tried that finds no file to be had: others may be faster to take what was made
+/// free.
+pub(crate) const MAX_TRIES: usize = 32;
 
 /// The streams that hold a file, the one that opened it first in front.
 #[derive(Debug)]
@@ -66,26 +71,40 @@ impl OpenFiles {
         self.over.store(queue.len() > self.budget, Ordering::Relaxed);
     }
 
-    /// Lets a quarter of the streams give up their files: the operating system has no more.
-    pub(crate) fn make_room(&self) {
+    /// Runs what opens files; again, with fewer files held open, while the operating system has no
+    /// more and any stream can give up its own.
+    pub(crate) fn with_room<R>(&self, mut run: impl FnMut() -> Result<R>) -> Result<R> {
+        for _ in 0..MAX_TRIES {
+            match run() {
+                Err(error) if error.is_out_of_files() && self.make_room() > 0 => {}
+                result => return result,
+            }
+        }
+        run()
+    }
+
+    /// Lets a quarter of the streams give up their files; returns how many did.
+    pub(crate) fn make_room(&self) -> usize {
         let mut queue = self.queue.lock();
         let wanted = queue.len().div_ceil(4);
-        park(&mut queue, wanted);
+        park(&mut queue, wanted)
     }
 }
 
-/// Lets up to `wanted` streams give up their files. Each stream is looked at twice at the most, once
-/// to find that it was used, once more to find that it was not used again.
-fn park(queue: &mut VecDeque<Weak<StreamState>>, mut wanted: usize) {
+/// Lets up to `wanted` streams give up their files; returns how many did. Each stream is looked at
+/// twice at the most, once to find that it was used, once more to find that it was not used again.
+fn park(queue: &mut VecDeque<Weak<StreamState>>, wanted: usize) -> usize {
+    let mut parked = 0;
     for _ in 0..queue.len().saturating_mul(2) {
-        if wanted == 0 {
-            return;
+        if parked == wanted {
+            break;
         }
-        let Some(candidate) = queue.pop_front() else { return };
+        let Some(candidate) = queue.pop_front() else { break };
         let Some(state) = candidate.upgrade() else { continue };
         match state.try_park() {
-            Parked::Yes => wanted -= 1,
+            Parked::Yes => parked += 1,
             Parked::No => queue.push_back(candidate),
         }
     }
+    parked
 }

@@ -237,12 +237,13 @@ impl StreamState {
         result
     }
 
-    /// Whether reopening would change anything: the stream is fenced, or was refused.
+    /// Whether reopening would change anything: the stream is fenced, or was refused, or this state is
+    /// dead already.
     pub(crate) fn is_stopped(&self) -> bool {
         if self.live.get().is_some_and(|live| live.group.fenced().is_some()) {
             return true;
         }
-        matches!(&*self.write.lock(), WriteSlot::Refused(_))
+        matches!(&*self.write.lock(), WriteSlot::Refused(_) | WriteSlot::Replaced)
     }
 
     /// Makes this state dead, so that another can take its place; waits for whoever leads.
@@ -292,21 +293,22 @@ impl StreamState {
     ) -> Result<SequenceNumber> {
         let held = if write.holds_file() { Held::Yes } else { Held::No };
         let now = || self.shared.environment.host.unix_nanos();
-        let mut placed = write.append(frame, live.mark(), now);
-        if let Err(AppendError::NotWritten(error)) = &placed
-            && self.below(error).is_out_of_files()
-        {
-            self.shared.open_files.make_room();
-            placed = write.append(frame, live.mark(), now);
-        }
+        let mut broken = None;
+        let placed = self.with_room(|| {
+            write.append(frame, live.mark(), now).map_err(|error| match error {
+                AppendError::NotWritten(error) => self.below(&error),
+                AppendError::Broken(error) => {
+                    let failed = Error::after_write(self.name(), Stop::Failed(error.clone()));
+                    broken = Some(error);
+                    failed
+                }
+            })
+        });
         self.note_use(held, write);
-        placed.map_err(|error| match error {
-            AppendError::NotWritten(error) => self.below(&error),
-            AppendError::Broken(error) => {
-                live.group.fence(Stop::Failed(error.clone()));
-                Error::after_write(self.name(), Stop::Failed(error))
-            }
-        })
+        if let Some(error) = broken {
+            live.group.fence(Stop::Failed(error));
+        }
+        placed
     }
 
     /// Commits everything before `end`, leading if nobody else does.
@@ -325,11 +327,12 @@ impl StreamState {
             let mut slot = self.write.lock();
             match &mut *slot {
                 WriteSlot::Open(write) | WriteSlot::Closing(write) => write.take_work()?,
+                // A stream is replaced when it is fenced: that is what whoever leads is told.
                 WriteSlot::Unopened
                 | WriteSlot::Absent
                 | WriteSlot::Refused(_)
                 | WriteSlot::Closed
-                | WriteSlot::Replaced => return Err(Stop::Closed),
+                | WriteSlot::Replaced => return Err(live.group.fenced().unwrap_or(Stop::Closed)),
             }
         };
         let synced = sync.sync(work)?;
@@ -468,15 +471,9 @@ impl StreamState {
         }
     }
 
-    /// Tries once more, with fewer files open, where the system has no more.
-    pub(crate) fn with_room<R>(&self, run: impl Fn() -> Result<R>) -> Result<R> {
-        match run() {
-            Err(error) if error.is_out_of_files() => {
-                self.shared.open_files.make_room();
-                run()
-            }
-            result => result,
-        }
+    /// Runs what opens files, with fewer held open where the system has no more.
+    pub(crate) fn with_room<R>(&self, run: impl FnMut() -> Result<R>) -> Result<R> {
+        self.shared.open_files.with_room(run)
     }
 }
 

@@ -100,7 +100,8 @@ impl Stream {
     /// Those of opening the stream. What is wrong with entries is an item of the iterator.
     pub fn iter(&self, range: impl RangeBounds<u64>) -> Result<Iter> {
         let (start, end) = bounds(&range);
-        self.state.read(|view| snapshot(self.key(), view, start, end))
+        let iter = self.state.read(|view| snapshot(self.key(), view, start, end))?;
+        Ok(iter.with_room(Arc::clone(&self.wal.shared)))
     }
 
     /// The number of the first entry.
