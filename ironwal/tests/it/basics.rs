@@ -1,8 +1,8 @@
 //! What a user does first.
 
-use std::collections::BTreeSet;
-
 use ironwal::{ErrorKind, Wal, WalOptions};
+
+use crate::files;
 
 const TINY: WalOptions = WalOptions::new().max_segment_size(600);
 
@@ -32,7 +32,7 @@ fn what_was_appended_is_read_before_and_after_a_restart_across_segments() {
         assert_eq!(reports.len(), usize::from(run > 0));
         assert!(reports.iter().all(ironwal::RecoveryReport::is_clean), "{reports:?}");
     }
-    let segments = std::fs::read_dir(root.path().join("orders")).unwrap().count();
+    let segments = files::list(&root.path().join("orders")).len();
     assert!(segments > 20, "{segments} files");
 }
 
@@ -60,9 +60,106 @@ fn reading_an_absent_stream_sees_an_empty_log_and_creates_nothing() {
     assert_eq!(stream.iter(..).unwrap().count(), 0);
     assert_eq!(stream.first_seq().unwrap()..stream.next_seq().unwrap(), 0..0);
     assert_eq!(stream.durable_seq().unwrap(), 0);
-    let names: BTreeSet<_> =
-        std::fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(names, [".lock".into()].into());
+    assert_eq!(files::list(root.path()), [".lock"]);
+}
+
+/// The index says where the log starts, once earlier segments were removed.
+#[test]
+fn entries_before_the_start_of_the_log_are_truncated_and_never_silently_skipped() {
+    use ironwal_format::index::{IndexRecord, StartRecord, encode_record, read_index};
+    let root = tempfile::tempdir().unwrap();
+    let wal = Wal::open(root.path(), TINY).unwrap();
+    for n in 0..30 {
+        wal.append("s", format!("{n} {}", "x".repeat(100))).unwrap();
+    }
+    wal.close().unwrap();
+    let dir = root.path().join("s");
+    let index = files::read(&dir.join("segments.idx"));
+    let contents = read_index(&index).unwrap();
+    let Some(IndexRecord::Sealed(second)) = contents.records.get(1).copied() else { panic!() };
+    let start = StartRecord { base: second.base, ordinal: second.ordinal };
+    let record = encode_record(IndexRecord::Start(start), contents.header.id(), index.len() as u64);
+    files::write(&dir.join("segments.idx"), &[&index[..], &record].concat());
+    files::remove(&files::segments(&dir)[0]);
+
+    let wal = Wal::open(root.path(), TINY).unwrap();
+    let first = second.base.get();
+    assert!(first > 0);
+    assert_eq!(wal.first_seq("s").unwrap()..wal.next_seq("s").unwrap(), first..30);
+    let truncated = |error: &ironwal::Error| {
+        assert!(error.is_truncated(), "{error}");
+        assert!(matches!(error.kind(), ErrorKind::Truncated { first_seq } if *first_seq == first));
+    };
+    truncated(&wal.get("s", first - 1).unwrap_err());
+    let mut from_zero = wal.iter("s", 0..).unwrap();
+    truncated(&from_zero.next().unwrap().unwrap_err());
+    assert_eq!(
+        from_zero.map(|entry| entry.unwrap().seq).collect::<Vec<_>>(),
+        (first..30).collect::<Vec<_>>()
+    );
+    assert_eq!(wal.iter("s", ..).unwrap().next().unwrap().unwrap().seq, first);
+    assert_eq!(wal.append("s", "next").unwrap(), 30);
+    wal.close().unwrap();
+    let wal = Wal::open(root.path(), TINY).unwrap();
+    assert_eq!(wal.first_seq("s").unwrap()..wal.next_seq("s").unwrap(), first..31);
+}
+
+/// Neither is followed, read, or waited for.
+#[test]
+fn a_directory_or_a_link_in_the_place_of_a_segment_is_refused_and_the_rest_is_read() {
+    for at in 0..3 {
+        let root = tempfile::tempdir().unwrap();
+        let wal = Wal::open(root.path(), TINY).unwrap();
+        for n in 0..12 {
+            wal.append("s", format!("{n} {}", "x".repeat(100))).unwrap();
+        }
+        wal.append("other", "untouched").unwrap();
+        wal.close().unwrap();
+        let segments = files::segments(&root.path().join("s"));
+        assert!(segments.len() >= 3, "{} segments", segments.len());
+        let moved = root.path().join("moved");
+        for plant in 0..2 {
+            files::copy(&segments[at], &moved);
+            files::remove(&segments[at]);
+            if plant == 0 {
+                files::make_dir(&segments[at]);
+            } else {
+                std::os::unix::fs::symlink(&moved, &segments[at]).unwrap();
+            }
+            let wal = Wal::open(root.path(), TINY).unwrap();
+            let error = wal.append("s", "no").unwrap_err();
+            assert!(error.is_foreign(), "{error}");
+            assert_eq!(error.path().unwrap(), segments[at]);
+            let read = wal.iter("s", ..).unwrap();
+            let (good, bad): (Vec<_>, Vec<_>) = read.partition(Result::is_ok);
+            assert!(good.len() >= 8, "{at}: {} entries", good.len());
+            assert_eq!(bad.len(), 1, "{at}: {bad:?}");
+            assert_eq!(wal.append("other", "more").unwrap(), 1 + plant);
+            wal.close().unwrap();
+            if plant == 0 {
+                std::fs::remove_dir(&segments[at]).unwrap();
+            } else {
+                files::remove(&segments[at]);
+            }
+            files::copy(&moved, &segments[at]);
+        }
+        let wal = Wal::open(root.path(), TINY).unwrap();
+        assert_eq!(wal.append("s", "again").unwrap(), 12);
+    }
+}
+
+/// Each clean close adds a record to the index, and each opening reads it whole.
+#[test]
+fn a_log_that_is_opened_and_closed_for_ever_keeps_a_small_index() {
+    let root = tempfile::tempdir().unwrap();
+    for n in 0..400 {
+        let wal = Wal::open(root.path(), WalOptions::new()).unwrap();
+        assert_eq!(wal.append("s", "entry").unwrap(), n);
+        wal.close().unwrap();
+        assert!(wal.recovery_reports().iter().all(ironwal::RecoveryReport::is_clean));
+    }
+    let index = std::fs::metadata(root.path().join("s").join("segments.idx")).unwrap();
+    assert!(index.len() < 8192, "{} bytes", index.len());
 }
 
 #[test]

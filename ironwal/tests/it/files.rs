@@ -7,18 +7,24 @@ use std::path::{Path, PathBuf};
 /// The names in a directory, sorted.
 pub(crate) fn list(dir: &Path) -> Vec<String> {
     let entries = fs::read_dir(dir).unwrap().map(Result::unwrap);
-    let mut names: Vec<_> =
-        entries.map(|entry| entry.file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = entries.map(|entry| entry.file_name().into_string().unwrap()).collect();
     names.sort_unstable();
     names
 }
 
 /// The segment files of the stream in a directory, in the order of ordinals.
 pub(crate) fn segments(stream_dir: &Path) -> Vec<PathBuf> {
-    let names = list(stream_dir).into_iter();
-    let mut names: Vec<_> = names.filter(|name| name.ends_with(".wal")).collect();
-    names.sort_unstable_by_key(|name| name.split_once('-').unwrap().1.to_owned());
-    names.into_iter().map(|name| stream_dir.join(name)).collect()
+    let paths = list(stream_dir).into_iter().map(|name| stream_dir.join(name));
+    let mut paths: Vec<_> = paths.filter(|path| path.extension() == Some("wal".as_ref())).collect();
+    paths.sort_unstable_by_key(|path| name_parts(path).1);
+    paths
+}
+
+/// The base and the ordinal in the name of a segment.
+pub(crate) fn name_parts(segment: &Path) -> (u64, u64) {
+    let stem = segment.file_stem().unwrap().to_str().unwrap();
+    let (base, ordinal) = stem.split_once('-').unwrap();
+    (base.parse().unwrap(), ordinal.parse().unwrap())
 }
 
 pub(crate) fn read(path: &Path) -> Vec<u8> {
@@ -29,12 +35,26 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) {
     fs::write(path, bytes).unwrap();
 }
 
+pub(crate) fn copy(from: &Path, to: &Path) {
+    fs::copy(from, to).unwrap();
+}
+
 pub(crate) fn len(path: &Path) -> u64 {
     fs::symlink_metadata(path).unwrap().len()
 }
 
+/// The length of a file without the zeros at its end.
+pub(crate) fn used_len(path: &Path) -> u64 {
+    let bytes = read(path);
+    bytes.iter().rposition(|byte| *byte != 0).map_or(0, |end| end as u64 + 1)
+}
+
 pub(crate) fn make_dir(path: &Path) {
     fs::create_dir(path).unwrap();
+}
+
+pub(crate) fn remove(path: &Path) {
+    fs::remove_file(path).unwrap();
 }
 
 /// Copies a directory and all that is in it to a place where nothing is.

@@ -2,3 +2,11 @@
 
 #[cfg(test)]
 mod basics;
+#[cfg(test)]
+mod files;
+#[cfg(test)]
+mod kill;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod power_plug;
