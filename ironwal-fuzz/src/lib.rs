@@ -2,11 +2,17 @@
 //!
 //! [`SimStorage`](sim_storage::SimStorage) knows what was synced and makes up what a power cut may leave of
 //! the rest. [`FaultyStorage`](faults::FaultyStorage) stands in front of any storage and fails, shortens,
-//! forgets or holds calls. Nothing here looks at a clock or at random numbers of the machine: a
+//! forgets or holds calls. [`World`](world::World) is a caller of the log with a history of its own, the
+//! [`Model`](model::Model), by which the [`oracle`] judges what a crash left. Nothing here looks at a clock or at random numbers of the machine: a
 //! seed replays a run.
 
 #![forbid(unsafe_code)]
 
 pub mod faults;
+pub mod host;
+pub mod model;
+pub mod oracle;
 pub mod random;
 pub mod sim_storage;
+pub mod watched;
+pub mod world;

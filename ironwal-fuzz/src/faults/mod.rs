@@ -31,6 +31,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     counts: [u64; Op::ALL.len()],
+    journal: Option<Vec<(Op, String)>>,
     faults: Vec<Fault>,
     fired_count: u64,
     free_len: Option<u64>,
@@ -80,6 +81,16 @@ impl Faults {
     /// How many calls there were.
     pub fn total_count(&self) -> u64 {
         self.state().counts.iter().sum()
+    }
+
+    /// Writes down, from here on, each call that changes anything or makes a change durable.
+    pub fn keep_journal(&self) {
+        self.state().journal.get_or_insert_default();
+    }
+
+    /// The calls that were written down: what, and on which path; for a rename the new one.
+    pub fn journal(&self) -> Vec<(Op, String)> {
+        self.state().journal.clone().unwrap_or_default()
     }
 
     /// How many calls went wrong because of a fault; not for want of space.
@@ -133,6 +144,11 @@ impl Faults {
             && let Some(count) = state.counts.get_mut(place)
         {
             *count += 1;
+        }
+        if let (Some(journal), Some(path)) = (&mut state.journal, paths.last())
+            && Op::CHANGING.contains(&op)
+        {
+            journal.push((op, (*path).to_owned()));
         }
         let mut met = None;
         for fault in &mut state.faults {

@@ -4,6 +4,16 @@
 #[path = "../../../ironwal-segment/tests/it/conformance.rs"]
 mod conformance;
 #[cfg(test)]
+mod crash_points;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod faults_facade;
+#[cfg(test)]
+mod model;
+#[cfg(test)]
 mod sim_storage;
+#[cfg(test)]
+mod syncs_needed;
+#[cfg(test)]
+mod threads;

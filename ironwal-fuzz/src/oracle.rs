@@ -1,0 +1,311 @@
+//! The judge: whether a log that was opened on what a crash left keeps every promise.
+//!
+//! The invariants are numbered I1 to I22. Those that hold after each recovery are checked here, against
+//! the [`Model`] alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ironwal::{Environment, IndexFinding, RecoveryReport, Wal, WalOptions};
+use ironwal_format::names::SEGMENT_SUFFIX;
+use ironwal_segment::io::write_all;
+use ironwal_segment::storage::{OpenMode, Storage, StoragePath};
+
+use crate::host::CountingHost;
+use crate::model::{Model, Violation};
+use crate::sim_storage::{CrashChoice, SimStorage};
+
+/// Opens a log on a simulated machine: nothing depends on a clock or on chance.
+///
+/// # Errors
+///
+/// Those of the log.
+pub fn open(
+    storage: Arc<dyn Storage>,
+    host: &Arc<CountingHost>,
+    options: &WalOptions,
+) -> ironwal::Result<Wal> {
+    let host: Arc<dyn ironwal::Host> = Arc::<CountingHost>::clone(host);
+    let environment =
+        Environment::new(storage).with_host(host).with_recovery_threads(NonZeroUsize::MIN);
+    Wal::open_in(environment, options.clone())
+}
+
+/// Recovers all streams of a log that was just opened, and compares all that is there with what was
+/// issued; from then on exactly that has to be there. Gives the reports.
+///
+/// # Errors
+///
+/// The first promise that is broken: I1 to I5 and I12.
+pub fn check_after_recovery(
+    wal: &Wal,
+    model: &mut Model,
+) -> Result<Vec<RecoveryReport>, Violation> {
+    let reports = wal.recover_all().map_err(|error| broken("I11", "recovery", &error))?;
+    for report in &reports {
+        if let Some(damage) = report.damage.first() {
+            let what = format!("{}: {}", report.stream, told("damage", &damage.error));
+            return Err(Violation::new("I12", what));
+        }
+    }
+    let streams = wal.streams().map_err(|error| broken("I11", "streams", &error))?;
+    let known: BTreeSet<String> = model.keys().map(str::to_owned).collect();
+    if let Some(foreign) = streams.iter().find(|key| !known.contains(*key)) {
+        return Err(Violation::new("I2", format!("nobody made the stream {foreign}")));
+    }
+    for key in &known {
+        let found = read_all(wal, key)?;
+        model.settle(key, &found)?;
+    }
+    Ok(reports)
+}
+
+/// Compares what readers of a running log see with what was acknowledged: that, and nothing else.
+///
+/// # Errors
+///
+/// The first promise that is broken.
+pub fn check_readers(wal: &Wal, model: &Model) -> Result<(), Violation> {
+    for key in model.keys() {
+        let found = read_all(wal, key)?;
+        let history = model.history(key);
+        if !found.iter().eq(history.durable()) {
+            let expected = history.durable().count();
+            let what = format!("{key}: readers see {} entries, not {expected}", found.len());
+            return Err(Violation::new("I6", what));
+        }
+    }
+    Ok(())
+}
+
+/// Judges what a crash left: recovers it, recovers it again after another crash, appends, reads,
+/// closes and opens. Gives the history as it is after the first recovery; the disk has then more.
+///
+/// # Errors
+///
+/// The first promise that is broken: I1 to I5, I8, I10, I11, I12; the last one includes that no
+/// index is called wrong.
+pub fn check_disk(
+    disk: &SimStorage,
+    model: &Model,
+    options: &WalOptions,
+) -> Result<Model, Violation> {
+    let (settled, reports) = check_after_lies(disk, model, options)?;
+    match reports.iter().find(|report| report.index != IndexFinding::Sound) {
+        None => Ok(settled),
+        Some(report) => {
+            Err(Violation::new("I12", format!("the index is said to be wrong: {report:?}")))
+        }
+    }
+}
+
+/// As [`check_disk`], where a sync failed before: an index may then have a hole, which is reported
+/// and mended. Gives the reports of the first recovery as well.
+///
+/// # Errors
+///
+/// The first promise that is broken.
+pub fn check_after_lies(
+    disk: &SimStorage,
+    model: &Model,
+    options: &WalOptions,
+) -> Result<(Model, Vec<RecoveryReport>), Violation> {
+    let host = CountingHost::starting_at(1 << 40);
+    let is_durable = disk.pending_count() == 0;
+    let mut settled = model.clone();
+    let wal = open_sim(disk, &host, options)?;
+    let first_reports = check_after_recovery(&wal, &mut settled)?;
+    let lost = |violation: Violation| Violation::new("I10", violation.what);
+    if !is_durable {
+        let killed = disk.kill();
+        let second = open_sim(&killed, &host, options)?;
+        let reports = check_after_recovery(&second, &mut settled.clone()).map_err(lost)?;
+        check_unchanged(&reports, &disk.contents(), &killed.contents())?;
+    }
+    // What is durable is what counts.
+    let cut = disk.crash(CrashChoice::Nothing);
+    let second = open_sim(&cut, &host, options)?;
+    let reports = check_after_recovery(&second, &mut settled.clone()).map_err(lost)?;
+    if is_durable {
+        check_unchanged(&reports, &disk.contents(), &cut.contents())?;
+    }
+    check_usable(&cut, &second, &settled, options)?;
+    Ok((settled, first_reports))
+}
+
+/// I8: a second recovery has nothing to report and nothing to do.
+fn check_unchanged(
+    reports: &[RecoveryReport],
+    before: &BTreeMap<String, Vec<u8>>,
+    after: &BTreeMap<String, Vec<u8>>,
+) -> Result<(), Violation> {
+    if let Some(report) = reports.iter().find(|report| !report.is_clean()) {
+        return Err(Violation::new("I8", format!("the second recovery found {report:?}")));
+    }
+    if in_streams(before) != in_streams(after) {
+        return Err(Violation::new("I8", "the second recovery changed what is on disk"));
+    }
+    Ok(())
+}
+
+/// Takes each file away, then each beginning of a segment, from what a crash left: what was
+/// acknowledged is there nevertheless, or its absence is told.
+///
+/// # Errors
+///
+/// The first promise that is broken.
+pub fn check_losses(
+    disk: &SimStorage,
+    model: &Model,
+    options: &WalOptions,
+) -> Result<(), Violation> {
+    let host = CountingHost::starting_at(1 << 42);
+    for path in in_streams(&disk.contents()).keys() {
+        let Some((dir, name)) = path.split_once('/').filter(|(_, name)| !name.is_empty()) else {
+            continue;
+        };
+        let path = StoragePath::new(dir).join(name);
+        let is_segment = name.strip_suffix(SEGMENT_SUFFIX).is_some();
+        let losses = if is_segment { &[Loss::File, Loss::Beginning][..] } else { &[Loss::File] };
+        for loss in losses {
+            let poorer = disk.kill();
+            let lost = match loss {
+                Loss::File => poorer.unlink(path),
+                Loss::Beginning => poorer
+                    .open(path, OpenMode::ReadWrite)
+                    .and_then(|file| write_all(&*file, &[0; 64], 0)),
+            };
+            lost.map_err(|error| Violation::new("I13", format!("{path:?}: {error}")))?;
+            let wal = open_sim(&poorer, &host, options)?;
+            let reports = wal.recover_all().map_err(|error| broken("I18", "recovery", &error))?;
+            for key in model.keys() {
+                let is_told =
+                    reports.iter().any(|report| report.stream == key && !report.damage.is_empty());
+                if is_told {
+                    continue;
+                }
+                let found = read_all(&wal, key)?;
+                model.clone().settle(key, &found).map_err(|violation| {
+                    Violation::new("I13", format!("{loss:?} of {path:?}: {violation}"))
+                })?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What is taken away.
+#[derive(Clone, Copy, Debug)]
+enum Loss {
+    File,
+    Beginning,
+}
+
+/// Appends to every stream and to one that is not there yet, reads, closes and opens again.
+///
+/// # Errors
+///
+/// The first promise that is broken.
+pub fn check_usable(
+    disk: &SimStorage,
+    wal: &Wal,
+    model: &Model,
+    options: &WalOptions,
+) -> Result<(), Violation> {
+    let mut model = model.clone();
+    let mut keys: Vec<String> = model.keys().map(str::to_owned).collect();
+    keys.push("made after the crash".to_owned());
+    for key in &keys {
+        for len in [1, 2] {
+            let frame: Vec<Bytes> =
+                (0..len).map(|n| Bytes::from(format!("{key} {len} {n}"))).collect();
+            let answer = wal.append_batch(key, &frame);
+            if let Err(error) = &answer {
+                return Err(Violation::new("I11", told("append", error)));
+            }
+            model.note(key, frame, &answer)?;
+        }
+    }
+    check_readers(wal, &model)?;
+    wal.close().map_err(|error| Violation::new("I11", told("close", &error)))?;
+    let host = CountingHost::starting_at(1 << 41);
+    let after = disk.crash(CrashChoice::Nothing);
+    let again = open_sim(&after, &host, options)?;
+    let reports = check_after_recovery(&again, &mut model)?;
+    let dirty = reports.iter().find(|report| !report.is_clean() || report.rewritten_len > 0);
+    if let Some(report) = dirty {
+        return Err(Violation::new("I11", format!("after a clean close: {report:?}")));
+    }
+    Ok(())
+}
+
+fn open_sim(
+    disk: &SimStorage,
+    host: &Arc<CountingHost>,
+    options: &WalOptions,
+) -> Result<Wal, Violation> {
+    open(Arc::new(disk.clone()), host, options)
+        .map_err(|error| Violation::new("I11", told("open", &error)))
+}
+
+/// All entries of a stream, by iterator and one by one.
+fn read_all(wal: &Wal, key: &str) -> Result<Vec<Bytes>, Violation> {
+    let failed = |error: ironwal::Error| broken("I1", "read", &error);
+    let (first, next) = (wal.first_seq(key).map_err(failed)?, wal.next_seq(key).map_err(failed)?);
+    let durable = wal.durable_seq(key).map_err(failed)?;
+    if (first, durable) != (0, next) {
+        let what = format!("{key}: first {first}, durable {durable}, next {next}");
+        return Err(Violation::new("I4", what));
+    }
+    let mut found = Vec::new();
+    for entry in wal.iter(key, ..).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.seq != found.iter().map(|_| 1).sum::<u64>() {
+            let what = format!("{key}: number {} came as item {}", entry.seq, found.len());
+            return Err(Violation::new("I4", what));
+        }
+        found.push(entry.data);
+    }
+    for seq in 0..next {
+        let got = wal.get(key, seq).map_err(failed)?;
+        let at = usize::try_from(seq).ok();
+        if got.is_none() || got.as_ref() != at.and_then(|at| found.get(at)) {
+            let what = format!("{key}: entry {seq} of {next} differs when read alone");
+            return Err(Violation::new("I6", what));
+        }
+    }
+    if wal.get(key, next).map_err(failed)?.is_some() {
+        return Err(Violation::new("I6", format!("{key}: there is an entry {next}, past the end")));
+    }
+    Ok(found)
+}
+
+/// The promise that an error breaks: I11 if the machine failed, else `invariant`.
+fn broken(invariant: &'static str, doing: &str, error: &ironwal::Error) -> Violation {
+    let invariant = if error.io_error().is_some() { "I11" } else { invariant };
+    Violation::new(invariant, told(doing, error))
+}
+
+/// What is in the directories of streams.
+pub fn in_streams(contents: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<u8>> {
+    let in_stream = |path: &String| path.contains('/') && !path.starts_with('.');
+    contents
+        .iter()
+        .filter(|(path, _)| in_stream(path))
+        .map(|(path, bytes)| (path.clone(), bytes.clone()))
+        .collect()
+}
+
+/// An error and its causes, in one line.
+pub fn told(doing: &str, error: &ironwal::Error) -> String {
+    let mut text = format!("{doing}: {error}");
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}

@@ -1,0 +1,130 @@
+//! Random runs over a few streams, with restarts of every kind, against the model.
+
+use std::sync::Arc;
+
+use ironwal::WalOptions;
+use ironwal_fuzz::model::Violation;
+use ironwal_fuzz::oracle::check_disk;
+use ironwal_fuzz::sim_storage::{CrashChoice, SimStorage};
+use ironwal_fuzz::world::{Call, Trouble, World};
+use proptest::prelude::*;
+
+/// How a generation ends.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    /// The log is closed.
+    Close,
+    /// The log is dropped.
+    Drop,
+    /// The process is killed.
+    Kill,
+    /// The power is cut.
+    Crash(CrashChoice),
+}
+
+/// What happens between two openings.
+#[derive(Clone, Debug)]
+struct Generation {
+    max_segment_size: u64,
+    max_segment_entries: u64,
+    calls: Vec<Call>,
+    /// After so many operations the machine does nothing any more.
+    stops_after: Option<u64>,
+    end: End,
+}
+
+const STREAM_COUNT: usize = 3;
+
+fn lens() -> impl Strategy<Value = usize> {
+    prop_oneof![4 => 1..60_usize, 1 => Just(0), 1 => 60..900_usize]
+}
+
+fn calls() -> impl Strategy<Value = Call> {
+    let streams = 0..STREAM_COUNT;
+    prop_oneof![
+        8 => (streams.clone(), lens()).prop_map(|(stream, len)| Call::Append { stream, len }),
+        4 => (streams.clone(), proptest::collection::vec(lens(), 0..6))
+            .prop_map(|(stream, lens)| Call::Batch { stream, lens }),
+        2 => (streams.clone(), any::<u64>()).prop_map(|(stream, at)| Call::Get { stream, at }),
+        2 => (streams.clone(), any::<u64>())
+            .prop_map(|(stream, from)| Call::Iterate { stream, from }),
+        1 => Just(Call::Close),
+        1 => Just(Call::Drop),
+        1 => streams.prop_map(|stream| Call::Reopen { stream }),
+    ]
+}
+
+fn ends() -> impl Strategy<Value = End> {
+    prop_oneof![
+        1 => Just(End::Close),
+        1 => Just(End::Drop),
+        2 => Just(End::Kill),
+        1 => Just(End::Crash(CrashChoice::Nothing)),
+        1 => Just(End::Crash(CrashChoice::Everything)),
+        1 => (0..12_usize).prop_map(|unit| End::Crash(CrashChoice::Only(unit))),
+        1 => (0..12_usize).prop_map(|unit| End::Crash(CrashChoice::AllBut(unit))),
+        6 => any::<u64>().prop_map(|seed| End::Crash(CrashChoice::Seeded(seed))),
+    ]
+}
+
+fn generations() -> impl Strategy<Value = Generation> {
+    (
+        200..2000_u64,
+        prop_oneof![Just(u64::from(u32::MAX)), 1..5_u64],
+        proptest::collection::vec(calls(), 1..25),
+        proptest::option::weighted(0.7, 0..120_u64),
+        ends(),
+    )
+        .prop_map(|(max_segment_size, max_segment_entries, calls, stops_after, end)| {
+            Generation { max_segment_size, max_segment_entries, calls, stops_after, end }
+        })
+}
+
+fn run(generations: &[Generation]) -> Result<(), Violation> {
+    let mut disk = SimStorage::new();
+    let mut world = World::new(Arc::new(disk.clone()), WalOptions::new(), Trouble::None);
+    for generation in generations {
+        world.set_options(
+            WalOptions::new()
+                .max_segment_size(generation.max_segment_size)
+                .max_segment_entries(generation.max_segment_entries),
+        );
+        if let (Some(count), End::Kill | End::Crash(_)) = (generation.stops_after, generation.end) {
+            // Also in the middle of the recovery from the last generation.
+            disk.crash_at(disk.operation_count() + count);
+            world.set_trouble(Trouble::Expected);
+        }
+        world.run(&generation.calls)?;
+        let left = match generation.end {
+            End::Close => {
+                world.call(&Call::Close)?;
+                continue;
+            }
+            End::Drop => {
+                world.call(&Call::Drop)?;
+                continue;
+            }
+            End::Kill => disk.kill(),
+            End::Crash(choice) => disk.crash(choice),
+        };
+        check_disk(&left.kill(), world.model(), world.options())?;
+        world.leave(Arc::new(left.clone()));
+        world.set_trouble(Trouble::None);
+        disk = left;
+    }
+    world.open()?;
+    check_disk(&disk.kill(), world.model(), world.options()).map(drop)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_what_was_acknowledged_is_there_and_nothing_else(
+        generations in proptest::collection::vec(generations(), 1..7),
+    ) {
+        if let Err(violation) = run(&generations) {
+            return Err(TestCaseError::fail(violation.to_string()));
+        }
+    }
+}

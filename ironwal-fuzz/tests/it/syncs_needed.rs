@@ -1,0 +1,266 @@
+//! Every sync is needed: a disk that forgets one of them breaks a promise in some crash.
+//!
+//! A sync is told apart by what it syncs and by what was done just before it. One whose loss nobody
+//! notices is useless, or not tested enough.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ironwal::{Outcome, WalOptions};
+use ironwal_format::StreamId;
+use ironwal_format::names::{INDEX_FILE, INDEX_TEMP_FILE, SEGMENT_SUFFIX, StreamKey};
+use ironwal_format::payload::{EntryLimits, prepare_entry};
+use ironwal_fuzz::faults::{Fault, FaultyStorage, Op};
+use ironwal_fuzz::model::{Model, Violation};
+use ironwal_fuzz::oracle::{check_disk, check_losses};
+use ironwal_fuzz::sim_storage::{CrashChoice, SimStorage};
+use ironwal_fuzz::world::{Call, Trouble, World};
+use ironwal_segment::storage::Storage;
+use ironwal_stream::{OpenStream, StreamOptions, create};
+
+const OPTIONS: WalOptions = WalOptions::new().max_segment_entries(2);
+
+fn append() -> Call {
+    Call::Append { stream: 0, len: 20 }
+}
+
+/// What a path is, whatever its numbers.
+fn kind(path: &str) -> &'static str {
+    let is_new = path.starts_with(".new-");
+    let Some((_, name)) = path.split_once('/') else {
+        return match path {
+            "" => "root",
+            ".lock" => "lock",
+            _ if is_new => "new dir",
+            _ => "dir",
+        };
+    };
+    match (is_new, name) {
+        (true, INDEX_FILE) => "new index",
+        (true, _) => "new segment",
+        (false, INDEX_FILE) => "index",
+        (false, INDEX_TEMP_FILE) => "temporary index",
+        (false, name) if name.strip_suffix(SEGMENT_SUFFIX).is_some() => "segment",
+        (false, name) if name.contains("torn") => "torn segment",
+        (false, _) => "something else",
+    }
+}
+
+/// A name for each sync of a journal: what is synced, and in which piece of work.
+fn labels(journal: &[(Op, String)]) -> Vec<String> {
+    let mut labels = Vec::new();
+    for (at, (op, path)) in journal.iter().enumerate() {
+        if matches!(op, Op::SyncData | Op::SyncDir) {
+            let is_work = |(op, path): &&(Op, String)| {
+                let is_new_work = !matches!(op, Op::SyncData | Op::SyncDir | Op::Write);
+                is_new_work && kind(path) != "torn segment"
+            };
+            let work = journal[..at].iter().rfind(is_work);
+            let work = work
+                .map_or("the opening".to_owned(), |(op, path)| format!("{op:?} of {}", kind(path)));
+            labels.push(format!("{} after {work}", kind(path)));
+        }
+    }
+    labels
+}
+
+/// Whether this is the sync of the floor that a clean close leaves: a lost one harms nothing.
+fn is_of_floor(label: &str) -> bool {
+    matches!(label, "index after Allocate of new segment" | "index after Rename of index")
+}
+
+/// A disk to start from, and what was done on it.
+struct Start {
+    disk: SimStorage,
+    model: Model,
+}
+
+/// Runs the calls from `start` on with the sync number `forgotten` passed over, and the power cut
+/// before operation `point`.
+fn run(
+    start: &Start,
+    calls: &[Call],
+    forgotten: Option<u64>,
+    point: Option<u64>,
+) -> (SimStorage, Model, FaultyStorage) {
+    let disk = start.disk.kill();
+    if let Some(point) = point {
+        disk.crash_at(point);
+    }
+    let storage = FaultyStorage::new(Arc::new(disk.clone()));
+    storage.faults().keep_journal();
+    if let Some(number) = forgotten {
+        storage.faults().add(Fault::forgotten_sync().nth(number));
+    }
+    let mut world = World::new(Arc::new(storage.clone()), OPTIONS, Trouble::Expected)
+        .after(start.model.clone(), 7);
+    world.run(calls).unwrap_or_else(|violation| panic!("{forgotten:?} {point:?}: {violation}"));
+    let model = world.model().clone();
+    drop(world);
+    (disk, model, storage)
+}
+
+/// Two frames in one segment and one in the next, and one sync for all of them, as for callers who
+/// come together.
+fn run_group(forgotten: Option<u64>, point: Option<u64>) -> (SimStorage, Model, FaultyStorage) {
+    let disk = SimStorage::new();
+    if let Some(point) = point {
+        disk.crash_at(point);
+    }
+    let storage = FaultyStorage::new(Arc::new(disk.clone()));
+    storage.faults().keep_journal();
+    if let Some(number) = forgotten {
+        storage.faults().add(Fault::forgotten_sync().nth(number));
+    }
+    let mut model = Model::new();
+    // An error is the end of the power.
+    let shared: Arc<dyn Storage> = Arc::new(storage.clone());
+    drop(append_group(&shared, &mut model));
+    (disk, model, storage)
+}
+
+fn append_group(storage: &Arc<dyn Storage>, model: &mut Model) -> Result<(), String> {
+    let told = |error: &dyn std::fmt::Debug| format!("{error:?}");
+    let limits = EntryLimits::new(1000, 1000);
+    let options =
+        StreamOptions { entries: limits, max_segment_len: 1 << 20, max_segment_entry_count: 2 };
+    let key = World::key(0);
+    let stream_key = StreamKey::new(&key).unwrap();
+    model.settle(&key, &[]).unwrap();
+    let created = create(storage, &stream_key, StreamId::new([7; 16]), options, 0);
+    let OpenStream { mut write, mut sync, .. } = created.map_err(|error| told(&error))?;
+    let mark = write.written_mark();
+    for entry in ["one", "two", "three"] {
+        model.issue(&key, vec![entry.into()]);
+        let mut frame = prepare_entry(entry.as_bytes(), limits).unwrap();
+        write.append(&mut frame, mark, || 0).map_err(|error| told(&error))?;
+    }
+    let work = write.take_work().map_err(|error| told(&error))?;
+    sync.sync(work).map_err(|error| told(&error))?;
+    model.acknowledge(&key);
+    Ok(())
+}
+
+/// What breaks when this sync is forgotten.
+fn broken_without(run: &Run<'_>, forgotten: u64) -> Option<Violation> {
+    let (whole, ..) = run(Some(forgotten), None);
+    for point in whole.crash_points() {
+        let (disk, model, _) = run(Some(forgotten), Some(point));
+        let choices = CrashChoice::systematic(disk.pending_count(), 1 << 5);
+        let seeds = (0..6).map(CrashChoice::Seeded);
+        for choice in choices.into_iter().chain(seeds) {
+            let left = disk.crash(choice);
+            let judged = check_losses(&left, &model, &OPTIONS)
+                .and_then(|()| check_disk(&left, &model, &OPTIONS));
+            if let Err(violation) = judged {
+                return Some(violation);
+            }
+        }
+    }
+    None
+}
+
+/// A run with one sync passed over, and the power cut before one operation.
+type Run<'a> = dyn Fn(Option<u64>, Option<u64>) -> (SimStorage, Model, FaultyStorage) + 'a;
+
+/// Disks on which the process was killed, or the power cut, in the middle of a run.
+fn starts(run: &Run<'_>) -> Vec<Start> {
+    let (whole, ..) = run(None, None);
+    let mut starts = Vec::new();
+    for point in whole.crash_points() {
+        let (disk, model, _) = run(None, Some(point));
+        starts.push(Start { disk: disk.kill(), model: model.clone() });
+        for choice in CrashChoice::systematic(disk.pending_count(), 1 << 4) {
+            starts.push(Start { disk: disk.crash(choice), model: model.clone() });
+        }
+    }
+    starts
+}
+
+#[derive(Default)]
+struct Found {
+    needed: BTreeMap<String, Violation>,
+    seen: BTreeSet<String>,
+}
+
+impl Found {
+    fn look(&mut self, run: &Run<'_>) {
+        let (.., storage) = run(None, None);
+        for (number, label) in (0..).zip(labels(&storage.faults().journal())) {
+            if is_of_floor(&label) {
+                continue;
+            }
+            self.seen.insert(label.clone());
+            if !self.needed.contains_key(&label)
+                && let Some(violation) = broken_without(run, number)
+            {
+                self.needed.insert(label, violation);
+            }
+        }
+    }
+
+    fn report(&self, what: &str) -> BTreeSet<&str> {
+        let useless: BTreeSet<_> = self
+            .seen
+            .iter()
+            .map(String::as_str)
+            .filter(|label| !self.needed.contains_key(*label))
+            .collect();
+        for (label, violation) in &self.needed {
+            println!("{what}: needed: {label}: {violation}");
+        }
+        for label in &useless {
+            println!("{what}: not noticed: {label}");
+        }
+        useless
+    }
+}
+
+#[test]
+fn every_sync_of_a_running_log_is_needed() {
+    let mut found = Found::default();
+    let fresh = Start { disk: SimStorage::new(), model: Model::new() };
+    let calls = [append(), append(), append(), append(), append()];
+    found.look(&|forgotten, point| run(&fresh, &calls, forgotten, point));
+    found.look(&run_group);
+    assert_eq!(found.report("running"), BTreeSet::new());
+}
+
+#[test]
+fn every_sync_of_a_recovery_is_needed() {
+    let mut found = Found::default();
+    let fresh = Start { disk: SimStorage::new(), model: Model::new() };
+    let calls = [append(), append(), append(), append()];
+    let killed = starts(&|forgotten, point| run(&fresh, &calls, forgotten, point));
+    for start in starts(&run_group).into_iter().chain(killed) {
+        found.look(&|forgotten, point| run(&start, &[append()], forgotten, point));
+    }
+    assert_eq!(found.report("recovery"), BTreeSet::new());
+}
+
+/// Of a frame whose last bytes are zeros all may be on disk when its write fails: where space was
+/// reserved, the rest is zero already.
+#[test]
+fn the_sync_of_a_cut_is_needed() {
+    let mut came_back = 0;
+    for forgotten in [None, Some(0)] {
+        let disk = SimStorage::new();
+        let storage = FaultyStorage::new(Arc::new(disk.clone()));
+        let faults = storage.faults().clone();
+        let mut world = World::new(Arc::new(storage), WalOptions::new(), Trouble::None);
+        world.run(&[append(), append()]).unwrap();
+        let wal = world.wal().unwrap();
+        faults.add(Fault::short_write_then(std::io::ErrorKind::StorageFull));
+        if let Some(number) = forgotten {
+            faults.add(Fault::forgotten_sync().nth(number));
+        }
+        let error = wal.append(&World::key(0), [0; 500]).unwrap_err();
+        assert_eq!(error.outcome(), Outcome::NotWritten);
+        for choice in CrashChoice::systematic(disk.pending_count(), 1 << 10) {
+            let judged = check_disk(&disk.crash(choice), world.model(), &OPTIONS);
+            came_back += usize::from(judged.is_err());
+            assert!(judged.is_ok() || forgotten.is_some(), "{judged:?}");
+        }
+    }
+    assert!(came_back > 0);
+}
