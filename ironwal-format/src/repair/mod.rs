@@ -7,11 +7,14 @@
 //! - What a segment holds at or past the base of a later one is dead.
 //! - A record of a segment, a floor or a synced length above zero in it prove that it was there and
 //!   that all before its base was durable. What a newer version wrote may prove as much, so it counts
-//!   as such. And a segment is made only when all before the one in front of it is durable, and that
-//!   one was made: so each segment but the last is proven.
-//! - The last one may be what a crash left of a rotation. If it is behind a gap, the log ends there;
-//!   if it has no valid header, it is set aside; but either is damage if anything vouches for it, be
-//!   it a record of the segment before it that names its base.
+//!   as such.
+//! - A segment is made in two cases: when the one in front of it is there and all before that is
+//!   durable; or by a repair, when all before its own base is, and what is not is dead from then on.
+//!   So each segment with a later one is proven, unless that has no valid header and nothing vouches
+//!   for it.
+//! - The last one may be what a crash left of a rotation or repair. If it is behind a gap, the log ends
+//!   there; if it has no valid header, it is set aside; but either is damage if anything vouches for
+//!   it, be it a record of the segment before it that names its base.
 //! - What no evidence covers is written again from what was verified. No byte is cut: a log that does
 //!   not end in an open segment is ended by a new one.
 
@@ -71,9 +74,10 @@ pub enum FileFacts {
         /// The length of the file.
         len: u64,
     },
-    /// Its header is valid, and its frames were scanned.
+    /// Its header is valid, and its frames were scanned: up to the lowest base of all later segments
+    /// with a valid header or a record, or further.
     Scanned(Scan),
-    /// Its header is not valid; frames were looked for where they should start.
+    /// Its header is not valid; frames were scanned from where they should start.
     Headless(SegmentHeaderError, Scan),
 }
 
@@ -223,16 +227,9 @@ pub fn plan(facts: &[SegmentFacts], start: Option<StartRecord>) -> Plan {
     debug_assert!(facts.is_sorted_by(|a, b| a.ordinal < b.ordinal), "in the order of ordinals");
     let gone = |segment: &SegmentFacts| start.is_some_and(|start| segment.ordinal < start.ordinal);
     let facts = facts.get(facts.partition_point(gone)..).unwrap_or_default();
-    let trust = trust_in_last(facts);
-    let last = facts.last().map(|last| last.ordinal);
-    let (facts, set_aside) = match (facts.split_last(), trust) {
-        (Some((last, front)), Trust::None) if last.file.is_headless() => {
-            (front, Some(last.ordinal))
-        }
-        (Some(_) | None, Trust::Vouched | Trust::None) => (facts, None),
-    };
+    let (standings, set_aside) = standings(facts);
     // No rollback goes below the first number, so without a start record it is the lowest base.
-    let lowest = facts.iter().map(|segment| segment.base).min();
+    let lowest = standings.iter().map(|standing| standing.segment.base).min();
     let first = start.map(|start| start.base).or(lowest).unwrap_or_default();
     let mut walk = Walk {
         next: first,
@@ -247,17 +244,15 @@ pub fn plan(facts: &[SegmentFacts], start: Option<StartRecord>) -> Plan {
     {
         walk.lose(ordinal, base, DamageKind::Missing, base);
     }
-    let standings = standings(facts, last);
-    for standing in &standings {
-        let is_trusted = trust == Trust::Vouched || Some(standing.segment.ordinal) != last;
-        if standing.segment.base > walk.next && !is_trusted {
+    for standing in standings.iter().filter(|standing| !standing.is_dead()) {
+        let SegmentFacts { base, ref file, .. } = *standing.segment;
+        if standing.trust == Trust::None && (base > walk.next || file.is_headless()) {
             break;
         }
-        if !standing.is_dead() {
-            walk.visit(standing);
-        }
+        walk.visit(standing);
     }
     let open = walk.open.filter(|_| walk.damage.is_empty());
+    let last = standings.last().map(|last| last.segment.ordinal);
     let continuation = continuation(last, set_aside, open);
     let Walk { next: end, live, damage, rewrite, torn, .. } = walk;
     let closed_count = match continuation {
@@ -276,26 +271,10 @@ enum Trust {
     None,
 }
 
-/// What is known of the last segment; the first one comes to be with the stream.
-fn trust_in_last(facts: &[SegmentFacts]) -> Trust {
-    let Some((last, front)) = facts.split_last() else { return Trust::Vouched };
-    let Some(before) = front.last() else { return Trust::Vouched };
-    let is_torn_at_most = match &last.file {
-        FileFacts::Headless(error, _) => error.may_be_torn(),
-        FileFacts::Missing | FileFacts::Recorded { .. } | FileFacts::Scanned(_) => true,
-    };
-    let is_named = before.record.is_some_and(|record| record.end == last.base);
-    let is_next = before.ordinal.next() == Some(last.ordinal);
-    if is_torn_at_most && is_next && !is_named && !last.proves_all_before() {
-        Trust::None
-    } else {
-        Trust::Vouched
-    }
-}
-
-/// A segment, and what later ones say of it.
+/// A segment, and what the others say of it.
 struct Standing<'a> {
     segment: &'a SegmentFacts,
+    trust: Trust,
     /// The lowest base of all later segments: what lies at or past it is dead.
     limit: SequenceNumber,
     /// Below which number later segments prove all entries durable, if they prove anything.
@@ -330,22 +309,48 @@ impl Standing<'_> {
     }
 }
 
-/// Weighs the segments against each other, from the last to the first. `last` is the highest ordinal
-/// that there is: what is in front of any other segment was durable when the next one was made.
-fn standings(facts: &[SegmentFacts], last: Option<Ordinal>) -> Vec<Standing<'_>> {
+/// Weighs the segments against each other, from the last to the first. If nothing vouches for the
+/// last one and it has no valid header, it is none of them, but set aside.
+fn standings(facts: &[SegmentFacts]) -> (Vec<Standing<'_>>, Option<Ordinal>) {
     let mut limit = SequenceNumber::MAX;
     let mut later = None;
-    let from_last = facts.iter().rev().map(|segment| {
-        let standing = Standing { segment, limit, later };
+    // What any segment proves that was there: that those in front of it were.
+    let mut trust_in_front = Trust::None;
+    let mut set_aside = None;
+    let mut standings = Vec::with_capacity(facts.len());
+    for (at, segment) in facts.iter().enumerate().rev() {
+        let before = at.checked_sub(1).and_then(|before| facts.get(before));
+        let proves_all_before = trust_in_front == Trust::Vouched || segment.proves_all_before();
+        let trust = if proves_all_before { Trust::Vouched } else { trust_in(before, segment) };
+        let is_headless = segment.file.is_headless();
+        if trust == Trust::None && is_headless && at + 1 == facts.len() {
+            set_aside = Some(segment.ordinal);
+            continue;
+        }
+        standings.push(Standing { segment, trust, limit, later });
         limit = limit.min(segment.base);
-        if segment.proves_all_before() || Some(segment.ordinal) != last {
+        if proves_all_before {
             later = later.max(Some(segment.base));
         }
-        standing
-    });
-    let mut standings: Vec<_> = from_last.collect();
+        if trust == Trust::Vouched || !is_headless {
+            trust_in_front = Trust::Vouched;
+        }
+    }
     standings.reverse();
-    standings
+    (standings, set_aside)
+}
+
+/// Whether a segment must have been there because of what it is, or of the one before it.
+fn trust_in(before: Option<&SegmentFacts>, segment: &SegmentFacts) -> Trust {
+    // The first segment comes to be with the stream.
+    let Some(before) = before else { return Trust::Vouched };
+    let is_torn_at_most = match &segment.file {
+        FileFacts::Headless(error, _) => error.may_be_torn(),
+        FileFacts::Missing | FileFacts::Recorded { .. } | FileFacts::Scanned(_) => true,
+    };
+    let is_named = before.record.is_some_and(|record| record.end == segment.base);
+    let is_next = before.ordinal.next() == Some(segment.ordinal);
+    if is_torn_at_most && is_next && !is_named { Trust::None } else { Trust::Vouched }
 }
 
 /// The log as far as it was followed.
@@ -476,11 +481,9 @@ fn continuation(
     set_aside: Option<Ordinal>,
     open: Option<Ordinal>,
 ) -> Continuation {
-    if open.is_some() && open == last {
-        return Continuation::Append;
-    }
     let next = match (set_aside, last) {
-        (Some(ordinal), _) => Some(ordinal),
+        (Some(set_aside), _) => Some(set_aside),
+        (None, Some(last)) if open == Some(last) => return Continuation::Append,
         (None, Some(last)) => last.next(),
         (None, None) => Some(Ordinal::ZERO),
     };

@@ -347,6 +347,18 @@ fn a_seal_may_name_a_lower_base_but_none_past_the_end() {
     assert_eq!(found.error, FrameError::Sequence { expected: seq(47), found: seq(48) });
 }
 
+#[test]
+fn a_sealed_segment_is_damaged_where_evidence_covers_more_than_it_has() {
+    let segment = sealed_segment(Syncs::Each);
+    let scan = segment.scan(&segment.bytes);
+    let (len, until) = (segment.bytes.len() as u64, seq(segment.next));
+    assert_eq!(judge(&scan, Evidence { len, until }), Verdict::Clean);
+    for evidence in [Evidence { len: len + 1, until }, Evidence { len, until: seq(48) }] {
+        let error = FrameError::Cut { available: 0, needed: HEADER_LEN };
+        assert_eq!(judge(&scan, evidence), Verdict::Damaged { offset: len, error });
+    }
+}
+
 /// `SequenceNumber::MAX` as a limit is none: a full log has an end like any other.
 #[test]
 fn a_segment_that_ends_at_the_last_number_is_clean() {
@@ -468,6 +480,37 @@ fn a_valid_header_is_evidence_whatever_stands_behind_it() {
             let verdict = judge(&scan, Evidence::default());
             assert_eq!(matches!(verdict, Verdict::Damaged { .. }), is_damaged, "{verdict:?}");
         }
+    }
+}
+
+/// A header that claims more than the file has is valid, but hides nothing.
+#[test]
+fn frames_behind_a_header_whose_frame_ends_past_the_file_are_found() {
+    let segment = open_segment(Syncs::Each);
+    let [first, second, ..] = &segment.frames[..] else { panic!() };
+    for payload_len in [8, 1 << 12, MAX_PAYLOAD_LEN] {
+        let len = u32::try_from(segment.bytes.len() - first.start).unwrap();
+        let forged = Forged { base: 40, payload_len: len.max(payload_len), ..Forged::ENTRY };
+        let mut bytes = segment.bytes.clone();
+        let header = forged.bytes(segment.salt(), first.start);
+        bytes[first.start..first.start + FRAME_HEADER_LEN].copy_from_slice(&header);
+        let scan = segment.scan(&bytes);
+        let last = segment.frames.last().unwrap();
+        assert_eq!((scan.next, scan.evidence_len), (seq(40), last.synced_len));
+        let at = Place { offset: first.start as u64, seq: seq(40) };
+        let bounds = Bounds { len: u64::MAX, until: seq(47) };
+        let Ok(Step::Hole { next, .. }) = step(&mut bytes.as_slice(), segment.salt(), at, bounds)
+        else {
+            panic!()
+        };
+        assert_eq!((next.offset, next.seq), (second.start as u64, seq(41)));
+        // The same behind another break.
+        bytes[second.start..].fill(0);
+        bytes[first.start] = 0;
+        let header = Forged { base: 41, ..forged }.bytes(segment.salt(), second.start);
+        bytes[second.start..second.start + FRAME_HEADER_LEN].copy_from_slice(&header);
+        bytes[last.start..].copy_from_slice(&segment.bytes[last.start..]);
+        assert_eq!(segment.scan(&bytes).evidence_len, last.synced_len);
     }
 }
 

@@ -105,42 +105,34 @@ fn a_last_segment_without_header_that_nothing_vouches_for_is_set_aside_and_its_o
     }
 }
 
-/// No segment is made before the one in front of it is durable, so the last proves the others.
+/// No segment is made before the one in front of it is there, so any that is there proves the others.
 #[test]
-fn a_segment_without_header_that_is_not_the_last_is_damage() {
-    for last in [headless(2, 4, Frames::open(0)), scanned(2, 4, Frames::open(1), NONE)] {
-        let world = [scanned(0, 0, Frames::sealed(2, 2), 4), headless(1, 2, Frames::open(2)), last];
-        let beheaded = plan(&world, None);
+fn a_segment_without_header_in_front_of_another_is_damage_unless_it_is_dead() {
+    let front = scanned(0, 0, Frames::sealed(2, 2), 4);
+    for last in [Frames::open(0), Frames::open(1), Frames::torn(0)] {
+        let world = [front.clone(), headless(1, 2, Frames::open(2)), scanned(2, 4, last, NONE)];
         let kind = DamageKind::Header(SegmentHeaderError::Absent);
-        assert_eq!(damage(&beheaded), (1, kind, 2..2));
-        // Unless it is dead, as what such a crash left is once the log has been ended.
+        assert_eq!(damage(&plan(&world, None)), (1, kind, 2..2));
         let world = [&world[..], &[scanned(3, 2, Frames::open(1), NONE)]].concat();
         assert_eq!(log(&plan(&world, None)), (0, 3, Continuation::Append));
     }
 }
 
+/// The first was left behind a gap by one crash, the second was to end the log in the next.
 #[test]
-fn a_segment_without_header_is_damage_whatever_vouches_for_it() {
-    let broken = |world: &[SegmentFacts], number: u32, next: u64| {
-        let plan = plan(world, None);
-        assert_eq!(plan.set_aside, None);
-        let kind = DamageKind::Header(SegmentHeaderError::Absent);
-        assert_eq!(damage(&plan), (number, kind, next..next));
-    };
-    let first = scanned(0, 0, Frames::sealed(2, 2), NONE);
-    // The first segment: the stream came to be with it.
-    broken(&[headless(0, 0, Frames::open(2))], 0, 0);
-    // A synced length in it, in a later one, a floor, a record of it, a record of the one before.
-    broken(&[first.clone(), headless(1, 2, Frames::open(2).synced(end_of(1)))], 1, 2);
-    let later = scanned(2, 4, Frames::open(1).synced(end_of(0)), NONE);
-    broken(&[first.clone(), headless(1, 2, Frames::open(2)), later], 1, 2);
-    let floor = Some(vouched(2, 4, end_of(2)));
-    let floored = SegmentFacts { floor, ..headless(1, 2, Frames::open(2)) };
-    broken(&[first.clone(), floored], 1, 2);
-    let whole = Frames::sealed(2, 4);
-    let record = Some(vouched(2, 4, whole.valid_end()));
-    broken(&[first, SegmentFacts { record, ..headless(1, 2, whole) }], 1, 2);
-    broken(&[sealed(0, 0, 2), headless(1, 2, Frames::open(2))], 1, 2);
+fn of_two_segments_without_header_that_nothing_vouches_for_the_log_ends_before_both() {
+    for base in [2, 4] {
+        let world = [
+            scanned(0, 0, Frames::torn(2), NONE),
+            headless(1, base, Frames::open(0)),
+            headless(2, 2, Frames::open(0)),
+        ];
+        let ended = plan(&world, None);
+        assert_eq!(log(&ended), (0, 2, Continuation::NewSegment(ordinal(2))));
+        assert_eq!(ended.set_aside, Some(ordinal(2)));
+        let again = [&world[..2], &[scanned(2, 2, Frames::open(0), NONE)]].concat();
+        assert_eq!(log(&plan(&again, None)), (0, 2, Continuation::Append));
+    }
 }
 
 /// Not ours, newer, impossible: no crash leaves such a header, so it is never renamed or ignored.
@@ -217,6 +209,29 @@ fn a_segment_whose_base_lies_in_the_old_range_makes_all_past_it_dead() {
     let plan = plan(&[first, scanned(1, 3, Frames::open(1), NONE)], None);
     assert_eq!(log(&plan), (0, 4, Continuation::Append));
     assert_eq!((plan.live[0].until, plan.live[0].len), (seq(3), 550));
+}
+
+/// What is lost with a segment is what no later one holds, whatever dead ones in between began with.
+#[test]
+fn a_missing_segment_is_lost_up_to_the_base_that_cuts_it_off() {
+    let world = [
+        sealed(0, 0, 5),
+        missing(1, 5),
+        scanned(2, 9, Frames::sealed(1, 10), 7),
+        scanned(3, 7, Frames::open(1), NONE),
+    ];
+    let lost = plan(&world, None);
+    assert_eq!(damage(&lost), (1, DamageKind::Missing, 5..7));
+    assert_eq!(lost.end, seq(8));
+}
+
+#[test]
+fn of_a_recorded_file_no_more_is_looked_at_than_the_record_says() {
+    let record = Some(vouched(0, 5, 650));
+    let longer = SegmentFacts { record, ..facts(0, 0, FileFacts::Recorded { len: 4096 }) };
+    let plan = plan(&[longer, scanned(1, 5, Frames::open(0), NONE)], None);
+    assert_eq!(log(&plan), (0, 5, Continuation::Append));
+    assert_eq!((plan.live[0].len, plan.records[0].len), (650, 650));
 }
 
 /// The seal alone: the rollback had not returned, and the segment that it announces is made.

@@ -33,6 +33,7 @@ enum File {
     Whole,
     Short,
     Scanned(Frames),
+    /// Its header is not valid, as a crash may leave it.
     Headless(Frames),
     /// Its header is of a newer version.
     Newer,
@@ -141,12 +142,16 @@ struct Outcome {
 struct Rules<'a>(&'a [Segment]);
 
 impl Rules<'_> {
-    /// Whether a segment proves that everything before it was durable: each but the last does.
+    /// Whether a segment proves that everything before it was durable: what it holds, or that a later
+    /// one was made.
     fn is_proof(&self, at: usize) -> bool {
         let segment = &self.0[at];
         let is_synced = segment.frames().is_some_and(|frames| frames.synced_len > 0);
-        let is_last = at + 1 == self.0.len();
-        !is_last || is_synced || segment.index != Index::Silent || segment.is_newer()
+        let was_made = |later: usize| !self.0[later].is_headless() || self.is_vouched(later);
+        is_synced
+            || segment.index != Index::Silent
+            || segment.is_newer()
+            || (at + 1..self.0.len()).any(was_made)
     }
 
     fn is_vouched(&self, at: usize) -> bool {
@@ -158,12 +163,13 @@ impl Rules<'_> {
         at == 0 || is_named || is_alone || self.is_proof(at)
     }
 
-    fn exists(&self, at: usize) -> bool {
-        !self.0[at].is_headless() || self.is_vouched(at)
+    fn is_set_aside(&self, at: usize) -> bool {
+        at + 1 == self.0.len() && self.0[at].is_headless() && !self.is_vouched(at)
     }
 
     fn is_dead(&self, at: usize, number: u64) -> bool {
-        (at + 1..self.0.len()).any(|later| self.exists(later) && self.0[later].base <= number)
+        let later = at + 1..self.0.len();
+        later.filter(|later| !self.is_set_aside(*later)).any(|later| self.0[later].base <= number)
     }
 
     /// How many entries of a segment are readable from its start on, those cut off by a later one
@@ -216,18 +222,19 @@ impl Rules<'_> {
             lost: Vec::new(),
         };
         let last = world.len() - 1;
-        if matches!(world[last].file, File::Headless(_)) && !self.is_vouched(last) {
+        if self.is_set_aside(last) {
             outcome.set_aside = Some(world[last].ordinal);
         }
         let mut is_damaged = false;
         for (at, segment) in world.iter().enumerate() {
-            if !self.exists(at) || self.is_dead(at, segment.base) {
+            if self.is_dead(at, segment.base) {
                 continue;
             }
+            let is_sound = segment.base <= outcome.end && !segment.is_headless();
+            if !is_sound && !self.is_vouched(at) {
+                break;
+            }
             if segment.base > outcome.end {
-                if !self.is_vouched(at) {
-                    break;
-                }
                 is_damaged = true;
                 outcome.lost.extend(outcome.end..segment.base);
                 outcome.end = segment.base;
@@ -464,23 +471,24 @@ fn walk(
     for (ordinal, base) in places {
         let is_last = world.len() + 1 == count;
         // Where the next one begins is known when that one is placed: here, in turn or lower.
-        for next_base in [base + WRITTEN_COUNT, base + 1] {
-            let mut all = states(base, WRITTEN_COUNT, next_base);
-            all.retain(keep);
-            if is_last {
-                all = all.into_iter().flat_map(with_floors).collect();
+        let mut all = states(base, WRITTEN_COUNT, base + WRITTEN_COUNT);
+        let lower = states(base, WRITTEN_COUNT, base + 1).into_iter();
+        let lower: Vec<_> = lower.filter(|state| !all.contains(state)).collect();
+        all.extend(lower);
+        all.retain(keep);
+        if is_last {
+            all = all.into_iter().flat_map(with_floors).collect();
+        }
+        for (index, file) in all {
+            world.push(Segment { ordinal, base, written_count: WRITTEN_COUNT, index, file });
+            if !is_last {
+                walk(world, count, keep, visited);
+            } else if is_possible(world) {
+                check(world);
+                let is_damaged = Rules(world).outcome().state == State::Damaged;
+                *visited.entry((is_damaged, count)).or_default() += 1;
             }
-            for (index, file) in all {
-                world.push(Segment { ordinal, base, written_count: WRITTEN_COUNT, index, file });
-                if !is_last {
-                    walk(world, count, keep, visited);
-                } else if is_possible(world) {
-                    check(world);
-                    let is_damaged = Rules(world).outcome().state == State::Damaged;
-                    *visited.entry((is_damaged, count)).or_default() += 1;
-                }
-                world.pop();
-            }
+            world.pop();
         }
     }
 }
@@ -537,12 +545,13 @@ fn every_world_of_three_segments_is_planned_by_the_rules_and_its_repair_is_clean
 #[test]
 fn every_coarse_world_of_four_segments_is_planned_by_the_rules_and_its_repair_is_clean() {
     let kept = |(index, file): &(Index, File)| match (index, file) {
-        (Index::Sealed(_), File::Whole | File::Missing) | (_, File::Headless(_)) => true,
+        (Index::Sealed(_), File::Whole) => true,
+        (Index::Silent, File::Headless(frames)) => *frames == Frames::open(0),
         (Index::Silent, File::Scanned(frames)) => {
             let is_coarse = frames.end != FramesEnd::Newer && frames.valid_count > 0;
-            is_coarse && [0, end_of(WRITTEN_COUNT)].contains(&frames.synced_len)
+            is_coarse && frames.synced_len == 0
         }
-        (_, File::Whole | File::Missing | File::Short | File::Newer | File::Scanned(_)) => false,
+        (Index::Silent | Index::Sealed(_) | Index::Floor(_), _) => false,
     };
     let (sound, damaged) = walk_all(4, &kept);
     assert!(sound > 10_000 && damaged > 10_000, "{sound} sound, {damaged} damaged");
