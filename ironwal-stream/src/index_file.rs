@@ -8,7 +8,7 @@ use ironwal_format::index::{
     encode_record, read_index,
 };
 use ironwal_format::names::{INDEX_FILE, INDEX_TEMP_FILE};
-use ironwal_segment::io::{read_up_to, write_all};
+use ironwal_segment::io::{allocate, read_up_to, write_all};
 use ironwal_segment::storage::{OpenMode, Storage, StorageFile, StoragePath};
 use ironwal_segment::{IoOp, StreamDir};
 
@@ -132,6 +132,22 @@ impl IndexWriter {
         dir.storage()
             .open(path, OpenMode::ReadWrite)
             .map_err(|source| Error::io(dir.display(INDEX_FILE), IoOp::Open, source))
+    }
+
+    /// As [`open`](Self::open), with space reserved for one record, where that can be done: what
+    /// stands there until the record does are zeros, which is a torn end.
+    ///
+    /// # Errors
+    ///
+    /// Those of the operating system.
+    pub(crate) fn open_with_room(dir: &StreamDir) -> Result<Arc<dyn StorageFile>, Error> {
+        let file = Self::open(dir)?;
+        let failed = |op| move |source| Error::io(dir.display(INDEX_FILE), op, source);
+        let len = file.file_len().map_err(failed(IoOp::Read))?;
+        match allocate(&*file, len + cast::u64_from(RECORD_LEN)) {
+            Err(error) if error.kind() == std::io::ErrorKind::Unsupported => Ok(file),
+            reserved => reserved.map(|()| file).map_err(failed(IoOp::Allocate)),
+        }
     }
 
     /// Appends a record and makes it durable.

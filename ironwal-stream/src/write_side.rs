@@ -34,6 +34,8 @@ pub struct WriteSide {
     next: SequenceNumber,
     writer: SegmentWriter,
     file: Option<Arc<dyn StorageFile>>,
+    /// The index, with room for the record of the active segment, while a rotation is attempted.
+    index: Option<Arc<dyn StorageFile>>,
     /// The segment that was active before, if the sync side was not told of the rotation yet.
     rotated: Option<Rotated>,
     /// Points of the active segment that the sync side was not told of yet.
@@ -44,7 +46,8 @@ pub struct WriteSide {
 #[derive(Debug)]
 pub(crate) struct Rotated {
     pub(crate) file: Arc<dyn StorageFile>,
-    /// The index, opened before anything was written: a sync must not fail for want of a handle.
+    /// The index, opened and given room for the record before anything was written: a sync must fail
+    /// neither for want of a handle nor of space.
     pub(crate) index: Arc<dyn StorageFile>,
     pub(crate) record: SegmentRecord,
 }
@@ -87,7 +90,7 @@ impl WriteSide {
         file: Arc<dyn StorageFile>,
     ) -> Self {
         let file = Some(file);
-        Self { dir, options, next, writer, file, rotated: None, points: Vec::new() }
+        Self { dir, options, next, writer, file, index: None, rotated: None, points: Vec::new() }
     }
 
     /// One past the last entry that was written.
@@ -120,9 +123,10 @@ impl WriteSide {
     /// Writes a frame behind all others; returns one past its last entry. `mark` is what is durable.
     /// The entries are written, not durable.
     ///
-    /// 1. If the frame does not fit, rotate: open the index, for the record that the next sync makes;
-    ///    write the seal and cut the reserved space off behind it; create the next segment and write its header. Each step that fails is tried again by the
-    ///    next append. A crash leaves a sealed last segment, or a new one for which nothing vouches
+    /// 1. If the frame does not fit, rotate: open the index and reserve room for the record that the
+    ///    next sync makes; write the seal and cut the reserved space off behind it; create the next
+    ///    segment and write its header. Each step that fails is tried again by the next append. A crash
+    ///    leaves a torn end of the index, a sealed last segment, or a new one for which nothing vouches
     ///    and which holds nothing.
     /// 2. Write the frame. A crash leaves a torn tail.
     ///
@@ -215,7 +219,7 @@ impl WriteSide {
         let Some(ordinal) = self.writer.ordinal().next() else {
             return Err(AppendError::NotWritten(self.exhausted()));
         };
-        let index = IndexWriter::open(&self.dir).map_err(AppendError::NotWritten)?;
+        let index = self.open_index()?;
         let at = FrameAt { base: self.next, synced_len: self.synced_len(mark) };
         self.writer.seal(&self.dir, &*file, at)?;
         let trimmed = self.writer.trim(&self.dir, &*file);
@@ -226,11 +230,23 @@ impl WriteSide {
             .create_segment(name, now())
             .map_err(|error| AppendError::NotWritten(error.into()))?;
         let record = record(&self.writer, self.next);
+        self.index = None;
         self.rotated = Some(Rotated { file, index, record });
         self.writer = SegmentWriter::new(&self.dir, name, self.options.max_segment_len);
         self.points.clear();
         self.file = Some(Arc::clone(&created));
         Ok(created)
+    }
+
+    /// Opens the index and reserves space for one record in it; an attempt to rotate that failed later
+    /// has done so already.
+    fn open_index(&mut self) -> Result<Arc<dyn StorageFile>, AppendError> {
+        if let Some(index) = &self.index {
+            return Ok(Arc::clone(index));
+        }
+        let index = IndexWriter::open_with_room(&self.dir).map_err(AppendError::NotWritten)?;
+        self.index = Some(Arc::clone(&index));
+        Ok(index)
     }
 
     fn open(&mut self) -> Result<Arc<dyn StorageFile>, AppendError> {

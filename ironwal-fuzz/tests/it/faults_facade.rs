@@ -3,7 +3,7 @@
 use std::io::ErrorKind::{Interrupted, StorageFull};
 use std::sync::Arc;
 
-use ironwal::{ErrorKind, Outcome, WalOptions};
+use ironwal::{Environment, ErrorKind, Outcome, Wal, WalOptions};
 use ironwal_format::names::SEGMENT_SUFFIX;
 use ironwal_fuzz::faults::{Fault, Faults, FaultyStorage, Op, Repeat};
 use ironwal_fuzz::host::CountingHost;
@@ -137,6 +137,49 @@ fn a_disk_that_is_full_after_any_number_of_bytes_loses_nothing_and_works_when_th
     }
     println!("the disk was full in {full_runs} runs");
     assert!(full_runs > 100);
+}
+
+/// Wherever in a rotation the space runs out, the append alone fails: nothing is fenced, and the
+/// next works once there is room.
+#[test]
+fn a_full_disk_fences_nothing_and_appends_go_on_without_reopening() {
+    let options = WalOptions::new().max_segment_size(500);
+    let mut refused_count = 0;
+    for free_len in (0..6000).step_by(3) {
+        let storage = FaultyStorage::new(Arc::new(SimStorage::new()));
+        let faults = storage.faults().clone();
+        let environment =
+            Environment::new(Arc::new(storage)).with_host(CountingHost::starting_at(1));
+        let wal = Wal::open_in(environment, options.clone()).unwrap();
+        let stream = wal.stream("s").unwrap();
+        let mut next = 0;
+        let entry = |next: u64| next.to_le_bytes().repeat(10);
+        while next < 9 {
+            assert_eq!(stream.append(entry(next)).unwrap(), next);
+            next += 1;
+        }
+        faults.set_free_bytes(Some(free_len));
+        for _ in 0..12 {
+            match stream.append(entry(next)) {
+                Ok(seq) => {
+                    assert_eq!(seq, next, "{free_len}");
+                    next += 1;
+                }
+                Err(error) => {
+                    assert_eq!(error.outcome(), Outcome::NotWritten, "{free_len}: {error}");
+                    assert!(!error.is_fenced(), "{free_len}: {error}");
+                    refused_count += 1;
+                }
+            }
+        }
+        faults.set_free_bytes(None);
+        assert_eq!(stream.append(entry(next)).unwrap(), next, "{free_len}");
+        let found: Vec<_> = stream.iter(..).unwrap().map(|found| found.unwrap().data).collect();
+        assert_eq!(found, (0..=next).map(entry).collect::<Vec<_>>(), "{free_len}");
+        wal.close().unwrap();
+    }
+    println!("{refused_count} appends refused");
+    assert!(refused_count > 1000);
 }
 
 #[test]
