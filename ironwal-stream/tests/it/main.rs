@@ -1,0 +1,8 @@
+//! Tests of one stream by its two halves, without the facade.
+
+#[cfg(test)]
+mod halves;
+#[cfg(test)]
+mod index;
+#[cfg(test)]
+mod support;
