@@ -3,6 +3,7 @@
 //! [`gather`](crate::gather) looks and changes nothing, [`plan`] decides, and
 //! [`open`] does what was decided. A reader that must change nothing stops after the decision.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -200,12 +201,19 @@ fn refused_view(
     let dir = &identified.dir;
     let mut view = closed_view(dir, plan);
     // In the order of numbers, as they are come to.
-    let mut found: Vec<_> = plan.damage.iter().map(|damage| damage_report(dir, damage)).collect();
+    let found = plan.damage.iter().map(|damage| Some(damage_report(dir, damage)));
+    let mut found: Vec<_> = found.collect();
+    let places: BTreeMap<_, _> = found
+        .iter()
+        .enumerate()
+        .rev()
+        .filter_map(|(at, damage)| Some((damage.as_ref()?.error.path().to_owned(), at)))
+        .collect();
     for refusal in refusals {
         let Refusal { error, segment } = refusal;
         // The plan knows a segment that is refused as a gap, if as anything.
-        let same = |report: &DamageReport| report.error.path() == error.path();
-        let gap = found.iter().position(same).map(|at| found.remove(at));
+        let place = places.get(error.path());
+        let gap = place.and_then(|at| found.get_mut(*at)).and_then(Option::take);
         let (lost_from, lost_until) = match (gap, segment) {
             (Some(gap), _) => (gap.lost_from, gap.lost_until),
             (None, Some(name)) => not_judged(identified, plan, name),
@@ -213,7 +221,7 @@ fn refused_view(
         };
         report.damage.push(DamageReport { error, lost_from, lost_until });
     }
-    report.damage.append(&mut found);
+    report.damage.extend(found.into_iter().flatten());
     for damage in &mut report.damage {
         let is_unreadable = matches!(
             damage.error.kind(),
@@ -227,7 +235,10 @@ fn refused_view(
     }
     for DamageReport { error, lost_from: from, lost_until: until } in &report.damage {
         let (from, until) = (*from, *until);
-        if from < until && !view.closed.iter().any(|live| overlaps(live, from, until)) {
+        // The segments stand in the order of numbers.
+        let at = view.closed.partition_point(|live| live.until <= from);
+        let is_held = view.closed.get(at).is_some_and(|live| live.name.base < until);
+        if from < until && !is_held {
             view.missing.push(MissingEntries { from, until, error: error.clone() });
             view.first = view.first.min(from);
             view.next = view.next.max(until);
@@ -236,10 +247,6 @@ fn refused_view(
     report.first = view.first;
     report.next = view.next;
     view
-}
-
-fn overlaps(live: &ClosedSegment, from: SequenceNumber, until: SequenceNumber) -> bool {
-    live.name.base < until && from < live.until
 }
 
 /// Which numbers a segment may hold that was not judged, and that no gap is the place of.

@@ -157,7 +157,7 @@ impl StreamState {
 
     /// Runs `read` on what readers may see, `None` where there is no such stream.
     pub(crate) fn read<R>(self: &Arc<Self>, read: impl Fn(Option<&View>) -> R) -> Result<R> {
-        for _ in 0..2 {
+        loop {
             match &*self.view.read() {
                 ViewSlot::Open(view) => return Ok(read(Some(view))),
                 ViewSlot::Absent => return Ok(read(None)),
@@ -169,7 +169,6 @@ impl StreamState {
             self.open_if_unopened(&mut self.write.lock())?;
             self.shared.open_files.done(self);
         }
-        Err(self.closed())
     }
 
     /// Opens the stream, and so recovers it, if it was not.
