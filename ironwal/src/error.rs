@@ -65,6 +65,10 @@ pub enum ErrorKind {
     /// The log was closed.
     #[error("the log is closed")]
     Closed,
+    /// The directory of the stream is gone: somebody removed it while the log was open. It is noticed
+    /// when a file in it has to be opened.
+    #[error("the stream was deleted")]
+    Deleted,
     /// A sync failed: what it was to make durable may or may not be there when the stream is opened
     /// again.
     #[error("a sync failed, so it is unknown what is durable: reopen the stream")]
@@ -272,6 +276,19 @@ impl Error {
         matches!(self.0.kind, ErrorKind::Closed)
     }
 
+    /// Whether the stream was removed while the log was open.
+    pub fn is_deleted(&self) -> bool {
+        matches!(self.0.kind, ErrorKind::Deleted)
+    }
+
+    /// Whether a file is told to be absent.
+    pub(crate) fn is_absence(&self) -> bool {
+        if let ErrorKind::Io { source, .. } = &self.0.kind {
+            return source.kind() == io::ErrorKind::NotFound;
+        }
+        matches!(self.0.kind, ErrorKind::MissingSegment)
+    }
+
     /// Whether what was asked for was removed from the front of the stream.
     pub fn is_truncated(&self) -> bool {
         matches!(self.0.kind, ErrorKind::Truncated { .. })
@@ -332,7 +349,9 @@ impl From<Error> for io::Error {
                 io::ErrorKind::InvalidInput
             }
             ErrorKind::Locked => io::ErrorKind::WouldBlock,
-            ErrorKind::Truncated { .. } | ErrorKind::MissingSegment => io::ErrorKind::NotFound,
+            ErrorKind::Truncated { .. } | ErrorKind::MissingSegment | ErrorKind::Deleted => {
+                io::ErrorKind::NotFound
+            }
             ErrorKind::Damaged { .. } | ErrorKind::Foreign | ErrorKind::NotOurs => {
                 io::ErrorKind::InvalidData
             }

@@ -15,9 +15,12 @@
 //! A state lives through one opening of its stream. Reopening puts another in its place, and this one
 //! stays dead.
 
+use std::io;
+
 use ironwal_format::frame::PreparedFrame;
 use ironwal_format::names::StreamKey;
 use ironwal_format::{Ordinal, SequenceNumber, StreamId};
+use ironwal_segment::storage::StoragePath;
 use ironwal_stream::{
     Admission, AppendError, Error as StreamError, OpenStream, Opened, StreamReport, SyncSide,
     SyncedMark, WriteSide,
@@ -307,7 +310,20 @@ impl StreamState {
         if let Some(error) = broken {
             live.group.fence(Stop::Failed(error));
         }
-        placed
+        placed.map_err(|error| self.explain(error))
+    }
+
+    /// The error itself, or where it tells of a file that is not there, that the whole stream is not.
+    pub(crate) fn explain(&self, error: Error) -> Error {
+        let dir_name = self.key.dir_name();
+        let is_gone = || {
+            let listed = self.shared.environment.storage.list(StoragePath::new(&dir_name));
+            listed.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        };
+        if error.is_absence() && is_gone() {
+            return Error::of(self.name(), ErrorKind::Deleted);
+        }
+        error
     }
 
     /// Commits everything before `end`, leading if nobody else does.

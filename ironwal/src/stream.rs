@@ -86,7 +86,8 @@ impl Stream {
         let seq = SequenceNumber::new(seq);
         let located =
             self.state.read(|view| view.map_or(Located::Beyond, |view| view.locate(seq)))?;
-        self.state.with_room(|| located.get(self.key(), seq))
+        let entry = self.state.with_room(|| located.get(self.key(), seq));
+        entry.map_err(|error| self.state.explain(error))
     }
 
     /// The committed entries of a range, in order, as they are now: what is committed later is not

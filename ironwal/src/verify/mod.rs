@@ -102,6 +102,7 @@ impl Finding {
                 | ErrorKind::Truncated { .. }
                 | ErrorKind::Locked
                 | ErrorKind::Closed
+                | ErrorKind::Deleted
                 | ErrorKind::SyncFailed(_)
                 | ErrorKind::Fenced(_)
                 | ErrorKind::Io { .. } => "damaged",

@@ -148,6 +148,24 @@ fn a_directory_or_a_link_in_the_place_of_a_segment_is_refused_and_the_rest_is_re
     }
 }
 
+/// It is noticed when a file has to be opened, here by reading a sealed segment.
+#[test]
+fn a_stream_whose_directory_was_removed_is_deleted_and_not_damaged() {
+    let root = tempfile::tempdir().unwrap();
+    let wal = Wal::open(root.path(), TINY.max_open_segments(1)).unwrap();
+    for n in 0..20 {
+        wal.append("gone", format!("{n} {}", "x".repeat(100))).unwrap();
+    }
+    wal.append("kept", "entry").unwrap();
+    wal.append("kept", "entry").unwrap();
+    std::fs::remove_dir_all(root.path().join("gone")).unwrap();
+    for error in [wal.get("gone", 0).unwrap_err(), wal.append("gone", "more").unwrap_err()] {
+        assert!(error.is_deleted() && !error.is_damage(), "{error}");
+        assert_eq!(error.stream(), Some("gone"));
+    }
+    assert_eq!(wal.append("kept", "entry").unwrap(), 2);
+}
+
 /// Each clean close adds a record to the index, and each opening reads it whole.
 #[test]
 fn a_log_that_is_opened_and_closed_for_ever_keeps_a_small_index() {
