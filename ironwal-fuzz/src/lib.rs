@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod faults;
+pub mod hooked;
 pub mod host;
 pub mod model;
 pub mod oracle;

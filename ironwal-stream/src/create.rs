@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ironwal_format::names::{INDEX_FILE, NEW_PREFIX, StreamFileName, StreamKey};
 use ironwal_format::seal::SparseTable;
 use ironwal_format::{Ordinal, SequenceNumber, StreamId};
-use ironwal_segment::storage::{Storage, StoragePath};
+use ironwal_segment::storage::{EntryKind, Storage, StoragePath};
 use ironwal_segment::{IoOp, SegmentName, SegmentWriter, StreamDir};
 
 use crate::error::Error;
@@ -96,7 +96,7 @@ pub fn remove_new(storage: &dyn Storage, new_name: &str) -> Result<(), Error> {
     };
     for entry in entries {
         let ours = !matches!(StreamFileName::of(&entry.name), StreamFileName::Foreign);
-        if ours {
+        if ours && entry.kind != EntryKind::Dir {
             storage.unlink(path.join(&entry.name)).map_err(failed(IoOp::Unlink))?;
         }
     }

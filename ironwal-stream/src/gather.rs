@@ -1,6 +1,6 @@
 //! What is found of a stream before anything is decided: nothing here changes anything.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
@@ -325,10 +325,15 @@ impl Gatherer<'_> {
         let mut seen = Vec::with_capacity(self.layout.segments.len());
         let last_name = self.layout.segments.last().copied();
         for name in &self.layout.segments {
-            let record = knowledge
-                .and_then(|knowledge| knowledge.sealed.get(&name.ordinal))
-                .filter(|record| record.base == name.base)
-                .copied();
+            let told = knowledge.and_then(|knowledge| told_of(knowledge, name.ordinal));
+            if told.is_some_and(|told| told.base != name.base) {
+                // An ordinal that something vouches for is never used for another base.
+                let error = Error::new(dir.display(&name.file_name()), ErrorKind::Foreign);
+                refusals.push(Refusal { error, segment: Some(*name) });
+                continue;
+            }
+            let record =
+                knowledge.and_then(|knowledge| knowledge.sealed.get(&name.ordinal)).copied();
             let candidate = match record {
                 Some(record) if last_name != Some(*name) => {
                     seen.push((*name, Seen::Recorded(record)));
@@ -357,7 +362,13 @@ impl Gatherer<'_> {
                 }
                 Seen::Unrecorded(Candidate { header, .. }, record) => {
                     let file = dir.open_segment(name, OpenMode::Read)?;
-                    let scan = scan_segment(dir, name, &file, limit)?;
+                    let scan = match scan_segment(dir, name, &file, limit).map_err(Error::from) {
+                        Err(error) if error.is_finding() => {
+                            refusals.push(Refusal { error, segment: Some(name) });
+                            continue;
+                        }
+                        scanned => scanned?,
+                    };
                     let file = match header {
                         Ok(_) => FileFacts::Scanned(scan),
                         Err(error) => FileFacts::Headless(error, scan),
@@ -430,10 +441,13 @@ impl Gatherer<'_> {
             let (base, ordinal) = start.unwrap_or_default();
             expected.push((SegmentName { base, ordinal }, None));
         }
-        let present: BTreeSet<_> =
-            self.layout.segments.iter().map(|segment| segment.ordinal).collect();
+        let present = self.layout.segments.iter().map(|name| (name.ordinal, name.base));
+        let present: BTreeMap<_, _> = present.collect();
         for (name, record) in expected {
-            if !present.contains(&name.ordinal) {
+            let is_told = told_of(knowledge, name.ordinal).is_some();
+            let found = present.get(&name.ordinal);
+            // What only the record before it names may have been left by a crash under another base.
+            if found.is_none_or(|base| is_told && *base != name.base) {
                 facts
                     .entry(name.ordinal)
                     .or_insert_with(|| fact(name, record, Some(knowledge), FileFacts::Missing));
@@ -489,6 +503,12 @@ fn add_gaps(facts: &mut BTreeMap<Ordinal, SegmentFacts>, knowledge: Option<&Inde
             .entry(name.ordinal)
             .or_insert_with(|| fact(name, None, knowledge, FileFacts::Missing));
     }
+}
+
+/// What the index tells of a segment: a sealed record, or else a floor.
+fn told_of(knowledge: &IndexKnowledge, ordinal: Ordinal) -> Option<SegmentRecord> {
+    let floor = knowledge.floor.filter(|floor| floor.ordinal == ordinal);
+    knowledge.sealed.get(&ordinal).copied().or(floor)
 }
 
 fn fact(

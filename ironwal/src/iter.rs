@@ -39,6 +39,9 @@ pub struct Iter {
     first_error: Option<Error>,
     at: SequenceNumber,
     until: SequenceNumber,
+    /// The end of what counts of the segment that the cursor reads: what its frames hold behind that
+    /// is dead.
+    part_until: SequenceNumber,
     cursor: Option<Cursor>,
     frame: Option<Frame>,
 }
@@ -58,6 +61,7 @@ impl Iter {
             first_error: None,
             at,
             until,
+            part_until: until,
             cursor: None,
             frame: None,
         }
@@ -81,8 +85,13 @@ impl Iter {
             if self.at >= self.until {
                 return None;
             }
+            let part_until = self.part_until;
+            if self.at >= part_until {
+                (self.cursor, self.frame) = (None, None);
+            }
             if let Some(frame) = self.frame.take_if(|frame| self.at < frame.end()) {
-                let (seq, end, offset) = (self.at, frame.end(), frame.offset());
+                let (seq, offset) = (self.at, frame.offset());
+                let end = frame.end().min(part_until);
                 let next = seq.checked_add(1).unwrap_or(SequenceNumber::MAX);
                 let data = if next < end {
                     let data = frame.entry(seq);
@@ -163,6 +172,7 @@ impl Iter {
         };
         match opened {
             Ok(mut cursor) => {
+                self.part_until = end;
                 let read = cursor.read();
                 self.cursor = Some(cursor);
                 read

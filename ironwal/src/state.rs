@@ -351,23 +351,29 @@ impl StreamState {
             }
         };
         let synced = sync.sync(work)?;
+        // Whoever undoes a failed write holds the slot, and syncs the same file: a failure is told once
+        // for each open file, so theirs may be what this sync should have told. And nobody parks the
+        // file between the mark and the view.
+        let slot = self.write.lock();
+        if let Some(stop) = live.group.fenced() {
+            return Err(stop);
+        }
         let end = synced.change.next;
         live.mark.store(pack(synced.mark), Ordering::Release);
         if let ViewSlot::Open(view) = &mut *self.view.write() {
             view.apply(synced.change);
         }
+        drop(slot);
         Ok(end.get())
     }
 
     /// The last sync of the stream, and its floor.
     fn close_group(&self) -> Result<()> {
         let Some(live) = self.live.get() else { return Ok(()) };
-        if live.group.fenced().is_some() {
-            // All who waited were told.
-            return Ok(());
-        }
         let mut floor_written = Ok(());
+        let mut was_stopped = true;
         let closed = live.group.close(|sync| {
+            was_stopped = false;
             let (written, floor) = match &*self.write.lock() {
                 WriteSlot::Closing(write) => (write.written_mark(), write.floor()),
                 WriteSlot::Unopened
@@ -384,6 +390,8 @@ impl StreamState {
         });
         match closed {
             Ok(()) => floor_written.map_err(|error| self.below(&error)),
+            // It was fenced before: all who waited were told.
+            Err(_) if was_stopped => Ok(()),
             Err(stop) => Err(Error::after_write(self.name(), stop)),
         }
     }

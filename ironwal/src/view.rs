@@ -52,7 +52,8 @@ pub(crate) enum Located {
 }
 
 impl View {
-    pub(crate) fn new(view: StreamView) -> Self {
+    pub(crate) fn new(mut view: StreamView) -> Self {
+        view.missing.sort_unstable_by_key(|missing| missing.until);
         Self {
             dir: view.dir,
             first: view.first,
@@ -120,8 +121,7 @@ impl View {
             let segment = ReadSegment::closed(Arc::clone(&self.dir), closed.segment);
             return Located::Closed(segment, Arc::clone(closed));
         }
-        let holds = |missing: &&MissingEntries| (missing.from..missing.until).contains(&seq);
-        match self.missing.iter().find(holds) {
+        match missing_at(&self.missing, seq) {
             Some(missing) => Located::Missing(missing.error.clone()),
             None => Located::Beyond,
         }
@@ -149,6 +149,12 @@ impl View {
             file: active.file.clone(),
         }
     }
+}
+
+/// Which of the lost parts, in the order of their ends, holds an entry.
+fn missing_at(missing: &[MissingEntries], seq: SequenceNumber) -> Option<&MissingEntries> {
+    let at = missing.partition_point(|missing| missing.until <= seq);
+    missing.get(at).filter(|missing| missing.from <= seq)
 }
 
 impl Located {
@@ -236,8 +242,7 @@ impl Snapshot {
             let range = closed.segment.name.base..closed.segment.until;
             return Part::Closed(segment, Arc::clone(closed), range);
         }
-        let holds = |missing: &&MissingEntries| (missing.from..missing.until).contains(&seq);
-        match self.missing.iter().find(holds) {
+        match missing_at(&self.missing, seq) {
             Some(missing) => Part::Missing(missing.error.clone(), missing.until),
             None => Part::End,
         }

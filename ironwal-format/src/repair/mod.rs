@@ -20,10 +20,11 @@
 
 use alloc::vec::Vec;
 
-use crate::frame::FrameError;
+use crate::frame::{FrameError, MAX_SEGMENT_FILE_LEN};
 use crate::ids::{Ordinal, SequenceNumber};
 use crate::index::{SegmentRecord, StartRecord};
 use crate::scan::{Scan, ScanEnd, is_cut_off};
+use crate::seal::Seal;
 use crate::segment_header::SegmentHeaderError;
 use crate::verdict::{Evidence, Tear, Verdict, judge};
 
@@ -432,7 +433,11 @@ impl Walk {
                 if let Verdict::Torn(tear) = verdict {
                     self.torn = Some((ordinal, tear));
                 }
-                let goes_on = matches!(scan.end, ScanEnd::Clean) && scan.next == next;
+                // A segment in which no seal fits any more is not gone on with.
+                let sealed_len = scan.valid_end + Seal::frame_len(scan.table.points().len() + 1);
+                let goes_on = matches!(scan.end, ScanEnd::Clean)
+                    && scan.next == next
+                    && sealed_len <= MAX_SEGMENT_FILE_LEN;
                 self.open = goes_on.then_some(ordinal);
                 return;
             }

@@ -12,6 +12,8 @@ mod faults_facade;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod races;
+#[cfg(test)]
 mod reads;
 #[cfg(test)]
 mod sim_storage;
