@@ -187,20 +187,24 @@ impl Gatherer<'_> {
         if self.layout.index == Presence::Absent {
             return Ok((None, IndexFinding::Missing));
         }
-        let newer = || {
+        let refuse = |kind| {
             let path = path.join(ironwal_format::names::INDEX_FILE);
-            Error::new(self.storage.display(path), ErrorKind::Unsupported)
+            Refusal { error: Error::new(self.storage.display(path), kind), segment: None }
         };
         Ok(match index_file::load(&**self.storage, path)? {
             LoadedIndex::Missing => (None, IndexFinding::Missing),
+            LoadedIndex::NotAFile => {
+                refusals.push(refuse(ErrorKind::NotOurs));
+                (None, IndexFinding::Wrong)
+            }
             LoadedIndex::Wrong(error) if error.is_newer() => {
-                refusals.push(Refusal { error: newer(), segment: None });
+                refusals.push(refuse(ErrorKind::Unsupported));
                 (None, IndexFinding::Wrong)
             }
             LoadedIndex::Wrong(_) => (None, IndexFinding::Wrong),
             LoadedIndex::Read(contents) => {
                 if contents.newer.is_some() {
-                    refusals.push(Refusal { error: newer(), segment: None });
+                    refusals.push(refuse(ErrorKind::Unsupported));
                 }
                 let finding =
                     if contents.bad.is_some() { IndexFinding::Wrong } else { IndexFinding::Sound };

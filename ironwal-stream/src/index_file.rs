@@ -19,6 +19,8 @@ use crate::error::Error;
 pub(crate) enum LoadedIndex {
     /// There is none.
     Missing,
+    /// What has its name is no file: a directory, a link, a FIFO.
+    NotAFile,
     /// It cannot be used.
     Wrong(IndexError),
     /// What it says, as far as it can be read.
@@ -36,6 +38,9 @@ pub(crate) fn load(storage: &dyn Storage, dir: StoragePath<'_>) -> Result<Loaded
     let file = match storage.open(path, OpenMode::Read) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Ok(LoadedIndex::Missing);
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => {
+            return Ok(LoadedIndex::NotAFile);
         }
         opened => opened.map_err(failed(IoOp::Open))?,
     };

@@ -39,6 +39,10 @@ pub(crate) fn copy(from: &Path, to: &Path) {
     fs::copy(from, to).unwrap();
 }
 
+pub(crate) fn set_len(path: &Path, len: u64) {
+    fs::OpenOptions::new().write(true).open(path).unwrap().set_len(len).unwrap();
+}
+
 pub(crate) fn len(path: &Path) -> u64 {
     fs::symlink_metadata(path).unwrap().len()
 }

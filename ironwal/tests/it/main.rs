@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod basics;
 #[cfg(test)]
+mod crafted;
+#[cfg(test)]
 mod files;
 #[cfg(test)]
 mod kill;
