@@ -53,8 +53,22 @@ pub fn write_all(file: &dyn StorageFile, bytes: &[u8], offset: u64) -> io::Resul
 ///
 /// Those of the operating system, except that interrupted calls are made again.
 pub fn allocate(file: &dyn StorageFile, len: u64) -> io::Result<()> {
+    again(|| file.allocate(len))
+}
+
+/// Cuts the file, or lets it grow, to `len` bytes.
+///
+/// # Errors
+///
+/// As [`allocate`].
+pub fn set_len(file: &dyn StorageFile, len: u64) -> io::Result<()> {
+    again(|| file.set_len(len))
+}
+
+/// Makes a call again while it is interrupted. Not for syncs: nothing retries one.
+fn again(mut call: impl FnMut() -> io::Result<()>) -> io::Result<()> {
     let mut retries = 0;
-    while let Err(error) = file.allocate(len) {
+    while let Err(error) = call() {
         retry(&mut retries, error)?;
     }
     Ok(())

@@ -14,7 +14,7 @@ use ironwal_format::{Ordinal, SequenceNumber};
 
 use crate::dir::{SegmentName, StreamDir};
 use crate::error::{Error, IoOp};
-use crate::io::{allocate, write_all};
+use crate::io::{allocate, set_len, write_all};
 use crate::storage::StorageFile;
 
 /// The first step in which space is reserved.
@@ -196,7 +196,7 @@ impl SegmentWriter {
     /// Those of the operating system; it may be tried again.
     pub fn trim(&mut self, dir: &StreamDir, file: &dyn StorageFile) -> Result<(), Error> {
         if self.reserved > self.position {
-            file.set_len(self.position).map_err(|source| {
+            set_len(file, self.position).map_err(|source| {
                 Error::io(dir.display(&self.name.file_name()), IoOp::SetLen, source)
             })?;
             self.reserved = self.position;
@@ -230,8 +230,7 @@ impl SegmentWriter {
         let bytes = frame.place(Placement { salt: self.salt, offset, base, synced_len });
         if let Err(source) = write_all(file, bytes, offset) {
             let error = failed(IoOp::Write, source);
-            let cut = file
-                .set_len(offset)
+            let cut = set_len(file, offset)
                 .map_err(|source| failed(IoOp::SetLen, source))
                 .and_then(|()| file.sync_data().map_err(|source| failed(IoOp::Sync, source)));
             self.reserved = offset;

@@ -228,11 +228,19 @@ fn is_gone(error: &StreamError) -> bool {
     )
 }
 
-/// Drops the findings that the look before did not have, unless nothing of the stream was readable.
+/// Drops the findings that the look before did not have, and what readers would be told of them,
+/// unless nothing of the stream was readable.
 fn keep_seen_twice(seen: &mut Result<Option<Look>, StreamError>, before: &[Sighting]) {
-    if let Ok(Some(Look { view: Some(_), report })) = seen {
-        report.damage.retain(|damage| before.contains(&sighting(damage)));
-    }
+    let Ok(Some(Look { view: Some(view), report })) = seen else { return };
+    let was_seen =
+        |error: &StreamError| before.contains(&(error.path().to_path_buf(), offset(error)));
+    report.damage.retain(|damage| was_seen(&damage.error));
+    view.missing.retain(|missing| was_seen(&missing.error));
+    let held = view.closed.iter().map(|segment| segment.until);
+    let missing = view.missing.iter().map(|missing| missing.until);
+    let end = held.chain(missing).max().unwrap_or(view.first);
+    view.next = view.next.min(end);
+    report.next = view.next;
 }
 
 #[cfg(test)]

@@ -190,6 +190,7 @@ fn short_and_interrupted_calls_are_not_noticed() {
         Fault::short().repeated(Repeat::Every(3)),
         Fault::error(Interrupted).on_any(&moves).repeated(Repeat::Every(2)),
         Fault::error(Interrupted).on(Op::Allocate).repeated(Repeat::Every(2)),
+        Fault::error(Interrupted).on(Op::SetLen).repeated(Repeat::Every(2)),
     ];
     for fault in faults {
         let mut machine = machine();
