@@ -344,6 +344,10 @@ mod tests {
             let report = reader.report("s").unwrap().unwrap();
             assert!(report.damage.is_empty(), "{rotation_count}: {:?}", report.damage);
             assert!(report.next_seq >= 5);
+            let (reader, _) = racing(rotation_count);
+            let entries: Vec<_> = reader.iter("s", ..).unwrap().collect();
+            assert!(entries.len() >= 5, "{rotation_count}: {} entries", entries.len());
+            assert!(entries.iter().all(Result::is_ok), "{rotation_count}: {entries:?}");
         }
     }
 
