@@ -60,6 +60,8 @@ mod reader;
 #[cfg(not(all(test, ironwal_loom)))]
 mod report;
 #[cfg(not(all(test, ironwal_loom)))]
+mod root_latch;
+#[cfg(not(all(test, ironwal_loom)))]
 mod state;
 #[cfg(not(all(test, ironwal_loom)))]
 mod stream;

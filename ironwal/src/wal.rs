@@ -14,6 +14,7 @@ use crate::iter::Iter;
 use crate::open_files::OpenFiles;
 use crate::options::WalOptions;
 use crate::report::RecoveryReport;
+use crate::root_latch::RootLatch;
 use crate::state::{Shared, StreamState};
 use crate::stream::Stream;
 use crate::stream_map::{Exchange, StreamStateMap};
@@ -66,6 +67,8 @@ impl Wal {
     #[expect(clippy::needless_pass_by_value, reason = "options are made for the call")]
     pub fn open_in(environment: Environment, options: WalOptions) -> Result<Self> {
         let options = options.check()?;
+        let storage = FileArc::new(RootLatch::new(environment.storage));
+        let environment = Environment { storage, ..environment };
         let storage = &*environment.storage;
         let lock = storage.lock(StoragePath::new(LOCK_FILE)).map_err(|source| {
             let path = storage.display(StoragePath::new(LOCK_FILE));

@@ -97,6 +97,28 @@ fn a_commit_beside_a_failed_undoing_is_never_acknowledged_and_lost() {
     }
 }
 
+/// A failed sync of the root may have been that of many names, and is told to one stream only.
+#[test]
+fn after_a_failed_sync_of_the_root_no_stream_is_made_until_the_log_is_opened_anew() {
+    for failure in [SyncFailure::KeepCache, SyncFailure::DropCache] {
+        let sim = SimStorage::new();
+        let wal = open(Arc::new(sim.clone()));
+        wal.append("before", "zero").unwrap();
+        // The first segment, the index, the new directory, the root.
+        sim.fail_sync_at(sim.sync_count() + 3, failure);
+        for key in ["a", "b", "a"] {
+            let error = wal.append(key, "lost?").unwrap_err();
+            assert_eq!(error.outcome(), Outcome::NotWritten, "{failure:?}: {error}");
+        }
+        assert_eq!(wal.append("before", "one").unwrap(), 1);
+        let crashed = open(Arc::new(sim.crash(CrashChoice::Nothing)));
+        assert_eq!(crashed.next_seq("before").unwrap(), 2);
+        drop(wal);
+        let wal = open(Arc::new(sim));
+        assert_eq!(wal.append("c", "made").unwrap(), 0);
+    }
+}
+
 /// A closed log lets the next writer in: nothing of this one may be under way then.
 #[test]
 fn close_waits_for_a_commit_also_when_the_stream_is_fenced_meanwhile() {
