@@ -1,6 +1,6 @@
 //! The state of one stream, shared by all its handles.
 //!
-//! Three parts, each with its lock. In the order in which they may be taken:
+//! Its locks, in the order in which they may be taken:
 //!
 //! 1. the *write slot*, a mutex: what places frames. It is held to place and write a frame, and to open
 //!    or make the stream, never while a commit syncs;
@@ -8,9 +8,11 @@
 //! 3. the *view*, a reader-writer lock: what readers see. It is held for no I/O;
 //! 4. the lock inside the *group commit*, held for a few instructions.
 //!
-//! Whoever leads a commit takes the write slot, to learn what was written, and lets go of it before he
-//! syncs; then he publishes in this order: the synced mark, the view, the durable end. So a frame never
-//! claims more than returned syncs cover, and nobody is told of a commit that readers do not see.
+//! Whoever leads a commit takes the write slot, to learn what was written, and lets go of it for the
+//! sync. Then the slot is taken once more: if the stream was fenced meanwhile the commit has failed, since
+//! the sync that undoes a write may have been told of its failure; else synced mark and view are
+//! published, and without the slot the durable end. So a frame never claims more than returned syncs
+//! cover, and nobody is told of a commit that readers do not see.
 //!
 //! A state lives through one opening of its stream. Reopening puts another in its place, and this one
 //! stays dead.

@@ -60,6 +60,22 @@ fn an_open_segment_that_is_clean_is_appended_to_and_written_again_from_what_was_
     }
 }
 
+/// Else the first append to it would have to seal it where no offset is left.
+#[test]
+fn an_open_segment_in_which_no_seal_fits_any_more_is_ended_by_a_new_one() {
+    let mut scan = Frames::open(3).scan(0, SequenceNumber::MAX);
+    let seal_len = Seal::frame_len(scan.table.points().len() + 1);
+    for (room, continuation) in [
+        (seal_len, Continuation::Append),
+        (seal_len - 8, Continuation::NewSegment(ordinal(1))),
+        (0, Continuation::NewSegment(ordinal(1))),
+    ] {
+        scan.valid_end = MAX_SEGMENT_FILE_LEN - room;
+        let world = [facts(0, 0, FileFacts::Scanned(scan.clone()))];
+        assert_eq!(log(&plan(&world, None)), (0, 3, continuation), "room for {room} bytes");
+    }
+}
+
 #[test]
 fn a_torn_tail_is_ended_by_a_new_segment_and_with_that_the_log_is_clean() {
     let torn = plan(&[scanned(0, 0, Frames::torn(3).synced(end_of(2)), NONE)], None);
