@@ -17,7 +17,8 @@ use std::process::ExitCode;
 use ironwal_format::SequenceNumber;
 use ironwal_format::cast;
 use ironwal_format::checksum::Salt;
-use ironwal_format::frame::{FRAME_HEADER_LEN, FrameError, FrameHeader, FrameKind};
+use ironwal_format::compress::{plain_len, unpack_lz4};
+use ironwal_format::frame::{Encoding, FRAME_HEADER_LEN, FrameError, FrameHeader, FrameKind};
 use ironwal_format::payload::entry_range;
 use ironwal_format::scan::{ScanEnd, ScanFrom, scan};
 use ironwal_format::seal::Seal;
@@ -121,12 +122,14 @@ fn print_frames(bytes: &[u8], salt: Salt, start: Place) -> Result<Finding, Box<d
         let Ok(next) = next;
         at = match next {
             Step::Frame { offset, header, next } => {
-                match entry_lens(bytes, offset, &header) {
-                    Ok(lens) => println!(
-                        "{offset:>10}  entries {}..{} of {lens:?} bytes, synced {}",
-                        header.base(),
-                        header.end(),
-                        header.synced_len(),
+                let (base, end, synced) = (header.base(), header.end(), header.synced_len());
+                match payload_of(bytes, offset, &header) {
+                    Ok(Payload { stored, lens: Some(lens) }) => println!(
+                        "{offset:>10}  entries {base}..{end} of {lens:?} bytes, {stored}, synced {synced}",
+                    ),
+                    Ok(Payload { stored, lens: None }) => println!(
+                        "{offset:>10}  entries {base}..{end}, {stored}, synced {synced}; {}",
+                        FrameError::Lz4Missing,
                     ),
                     Err(error) => {
                         println!("{offset:>10}  {error}");
@@ -147,13 +150,39 @@ fn print_frames(bytes: &[u8], salt: Salt, start: Place) -> Result<Finding, Box<d
     }
 }
 
-/// The lengths of the entries of a frame, if its payload is what was written.
-fn entry_lens(bytes: &[u8], offset: u64, header: &FrameHeader) -> Result<Vec<usize>, FrameError> {
+/// What a payload holds, and how.
+struct Payload {
+    stored: String,
+    /// The lengths of the entries; `None` where this build cannot read them.
+    lens: Option<Vec<usize>>,
+}
+
+/// The payload of a frame, if it is what was written.
+fn payload_of(bytes: &[u8], offset: u64, header: &FrameHeader) -> Result<Payload, FrameError> {
     let payload = payload_at(bytes, offset, header);
     header.check_payload(payload)?;
     let payload = payload.get(..cast::usize_from_u32(header.payload_len())).unwrap_or_default();
+    match header.encoding() {
+        Encoding::Raw => {
+            let lens = Some(entry_lens(payload, header)?);
+            Ok(Payload { stored: "raw".to_owned(), lens })
+        }
+        Encoding::Lz4 => {
+            let stored = format!("lz4 {} of {}", payload.len(), plain_len(payload)?);
+            let lens = match unpack_lz4(payload) {
+                Ok(plain) => Some(entry_lens(&plain, header)?),
+                Err(error) if error.is_missing_feature() => None,
+                Err(error) => return Err(error),
+            };
+            Ok(Payload { stored, lens })
+        }
+    }
+}
+
+/// The lengths of the entries of a plain payload.
+fn entry_lens(plain: &[u8], header: &FrameHeader) -> Result<Vec<usize>, FrameError> {
     (0..header.entry_count())
-        .map(|index| Ok(entry_range(payload, header.entry_count(), index)?.len()))
+        .map(|index| Ok(entry_range(plain, header.entry_count(), index)?.len()))
         .collect()
 }
 

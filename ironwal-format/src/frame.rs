@@ -47,10 +47,11 @@ pub const MAX_PAYLOAD_LEN: u32 = (1 << 30) + 4 * MAX_ENTRY_COUNT;
 pub const MAX_SEGMENT_FILE_LEN: u64 = u32::MAX as u64;
 
 const MARKER: u8 = 0xA7;
-const KIND_MASK: u8 = 0x0F;
 const KIND_SEGMENT_HEADER: u8 = 0;
 const KIND_ENTRIES: u8 = 1;
 const KIND_SEAL: u8 = 2;
+const FLAG_LZ4: u8 = 0x10;
+const KIND_ENTRIES_LZ4: u8 = KIND_ENTRIES | FLAG_LZ4;
 
 /// What a frame is for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -69,6 +70,24 @@ impl FrameKind {
             Self::SegmentHeader => KIND_SEGMENT_HEADER,
             Self::Entries => KIND_ENTRIES,
             Self::Seal => KIND_SEAL,
+        }
+    }
+}
+
+/// How the payload of a frame is stored. What is no frame of entries is raw.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Encoding {
+    /// The plain payload.
+    Raw,
+    /// A plain size and one LZ4 block: see [`compress`](crate::compress).
+    Lz4,
+}
+
+impl Encoding {
+    const fn flags(self) -> u8 {
+        match self {
+            Self::Raw => 0,
+            Self::Lz4 => FLAG_LZ4,
         }
     }
 }
@@ -148,6 +167,15 @@ pub enum FrameError {
     /// The end offsets of the entries do not rise or do not fit the payload.
     #[error("the end offsets of the entries do not fit the payload")]
     EntryOffsets,
+    /// The plain size of an LZ4 payload is past the limit, or more than its block can give.
+    #[error("the LZ4 payload says that it gives {0} bytes, which it cannot")]
+    Lz4Size(u32),
+    /// The LZ4 payload is no block that gives as many bytes as it says.
+    #[error("the LZ4 payload does not decompress to the size that it says")]
+    Lz4Block,
+    /// The payload is LZ4, which this build cannot read: not damage.
+    #[error("the payload is LZ4, and this build has no feature lz4")]
+    Lz4Missing,
 }
 
 impl FrameError {
@@ -155,12 +183,18 @@ impl FrameError {
     pub const fn is_unsupported(self) -> bool {
         matches!(self, Self::Unsupported { .. })
     }
+
+    /// Whether a build with all features would know more: not damage.
+    pub const fn is_missing_feature(self) -> bool {
+        matches!(self, Self::Lz4Missing)
+    }
 }
 
 /// A header whose checksum matched and whose fields are possible.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct FrameHeader {
     kind: FrameKind,
+    encoding: Encoding,
     base: SequenceNumber,
     entry_count: u32,
     payload_len: u32,
@@ -201,17 +235,19 @@ impl FrameHeader {
         }
         let reserved = u16::from_le_bytes([r0, r1]);
         let unsupported = FrameError::Unsupported { kind, reserved };
-        if kind & !KIND_MASK != 0 || reserved != 0 {
+        if reserved != 0 {
             return Err(unsupported);
         }
-        let kind = match kind {
-            KIND_SEGMENT_HEADER => FrameKind::SegmentHeader,
-            KIND_ENTRIES => FrameKind::Entries,
-            KIND_SEAL => FrameKind::Seal,
+        let (kind, encoding) = match kind {
+            KIND_SEGMENT_HEADER => (FrameKind::SegmentHeader, Encoding::Raw),
+            KIND_ENTRIES => (FrameKind::Entries, Encoding::Raw),
+            KIND_ENTRIES_LZ4 => (FrameKind::Entries, Encoding::Lz4),
+            KIND_SEAL => (FrameKind::Seal, Encoding::Raw),
             _ => return Err(unsupported),
         };
         Self {
             kind,
+            encoding,
             base: SequenceNumber::new(u64::from_le_bytes([b0, b1, b2, b3, b4, b5, b6, b7])),
             entry_count: u32::from_le_bytes([n0, n1, n2, n3]),
             payload_len: u32::from_le_bytes([l0, l1, l2, l3]),
@@ -230,7 +266,7 @@ impl FrameHeader {
         let [s0, s1, s2, s3] = self.synced_len.to_le_bytes();
         #[rustfmt::skip]
         let mut bytes = [
-            MARKER, self.kind.code(), 0, 0,
+            MARKER, self.kind.code() | self.encoding.flags(), 0, 0,
             0, 0, 0, 0,
             b0, b1, b2, b3, b4, b5, b6, b7,
             n0, n1, n2, n3,
@@ -247,6 +283,11 @@ impl FrameHeader {
     /// What the frame is for.
     pub const fn kind(&self) -> FrameKind {
         self.kind
+    }
+
+    /// How the payload is stored.
+    pub const fn encoding(&self) -> Encoding {
+        self.encoding
     }
 
     /// The number of the first entry; in a seal, the base of the next segment.
@@ -342,6 +383,7 @@ impl FrameHeader {
 #[derive(Clone, Debug)]
 pub struct PreparedFrame {
     kind: FrameKind,
+    encoding: Encoding,
     entry_count: u32,
     payload_len: u32,
     payload_crc: u32,
@@ -363,13 +405,29 @@ pub struct Placement {
 }
 
 impl PreparedFrame {
-    /// Prepares a frame around the payload that `bytes` holds behind [`FRAME_HEADER_LEN`] bytes of room.
+    /// Prepares a frame around the raw payload that `bytes` holds behind [`FRAME_HEADER_LEN`] bytes of
+    /// room.
+    ///
+    /// # Panics
+    ///
+    /// As [`encoded`](Self::encoded).
+    pub(crate) fn new(kind: FrameKind, entry_count: u32, bytes: Vec<u8>) -> Self {
+        Self::encoded(kind, Encoding::Raw, entry_count, bytes)
+    }
+
+    /// Prepares a frame around the payload, encoded so, that `bytes` holds behind
+    /// [`FRAME_HEADER_LEN`] bytes of room.
     ///
     /// # Panics
     ///
     /// If there is no such room or the payload is longer than [`MAX_PAYLOAD_LEN`]: callers check
     /// their limits first.
-    pub(crate) fn new(kind: FrameKind, entry_count: u32, mut bytes: Vec<u8>) -> Self {
+    pub(crate) fn encoded(
+        kind: FrameKind,
+        encoding: Encoding,
+        entry_count: u32,
+        mut bytes: Vec<u8>,
+    ) -> Self {
         let payload_len = bytes
             .len()
             .checked_sub(FRAME_HEADER_LEN)
@@ -380,12 +438,18 @@ impl PreparedFrame {
         bytes.resize(cast::usize_from(frame_len), 0);
         let mut crc = Crc32::new();
         crc.update(bytes.get(FRAME_HEADER_LEN..).unwrap_or_default());
-        Self { kind, entry_count, payload_len, payload_crc: crc.finish(), bytes }
+        let payload_crc = crc.finish();
+        Self { kind, encoding, entry_count, payload_len, payload_crc, bytes }
     }
 
     /// How many entries the frame holds.
     pub const fn entry_count(&self) -> u32 {
         self.entry_count
+    }
+
+    /// How the payload is stored.
+    pub const fn encoding(&self) -> Encoding {
+        self.encoding
     }
 
     /// The length of the whole frame.
@@ -402,6 +466,7 @@ impl PreparedFrame {
     pub fn place(&mut self, at: Placement) -> &[u8] {
         let header = FrameHeader {
             kind: self.kind,
+            encoding: self.encoding,
             base: at.base,
             entry_count: self.entry_count,
             payload_len: self.payload_len,
@@ -527,12 +592,16 @@ mod tests {
         FrameHeader::decode(&header, salt(), 64)
     }
 
+    /// The flag of LZ4 is known with entries, and with no other kind.
     #[test]
     fn every_unknown_kind_flag_and_reserved_bit_is_newer_than_us_and_not_damage() {
         for kind in 0..=u8::MAX {
-            let known = kind <= KIND_SEAL;
+            let known = matches!(kind, 0x00 | 0x01 | 0x02 | 0x11);
             match forged(1, kind) {
-                Ok(header) => assert_eq!(header.kind().code(), kind),
+                Ok(header) => {
+                    assert_eq!(header.kind().code() | header.encoding().flags(), kind);
+                    assert_eq!(header.encode(salt(), 64)[1], kind);
+                }
                 // The other known kinds hold no entries.
                 Err(error) => assert_eq!(error.is_unsupported(), !known, "kind {kind}"),
             }
@@ -540,6 +609,16 @@ mod tests {
         for value in 1..=u8::MAX {
             assert!(forged(2, value).unwrap_err().is_unsupported());
             assert!(forged(3, value).unwrap_err().is_unsupported());
+        }
+    }
+
+    #[test]
+    fn the_encoding_is_what_was_placed() {
+        for encoding in [Encoding::Raw, Encoding::Lz4] {
+            let bytes = alloc::vec![0; FRAME_HEADER_LEN + 5];
+            let mut frame = PreparedFrame::encoded(FrameKind::Entries, encoding, 3, bytes);
+            let header = decode(frame.place(at(64)), 64).unwrap();
+            assert_eq!((header.encoding(), header.entry_count()), (encoding, 3));
         }
     }
 
@@ -557,6 +636,7 @@ mod tests {
         assert_eq!(decode(&frame(b"", last), 64).unwrap().end(), SequenceNumber::MAX);
         let past = FrameHeader {
             kind: FrameKind::Entries,
+            encoding: Encoding::Raw,
             base: SequenceNumber::MAX,
             entry_count: 1,
             payload_len: 0,

@@ -13,7 +13,7 @@
 //! ```
 //! use ironwal_format::checksum::Salt;
 //! use ironwal_format::frame::Placement;
-//! use ironwal_format::payload::{EntryLimits, prepare_batch, prepare_entry};
+//! use ironwal_format::payload::{Compression, EntryLimits, prepare_batch, prepare_entry};
 //! use ironwal_format::scan::{ScanFrom, scan};
 //! use ironwal_format::segment_header::SegmentHeader;
 //! use ironwal_format::verdict::{Evidence, Verdict, judge};
@@ -31,12 +31,13 @@
 //! let start = segment.len() as u64;
 //!
 //! let limits = EntryLimits::new(1 << 20, 1 << 20);
-//! let mut frame = prepare_entry(b"entry 0", limits)?;
+//! let mut frame = prepare_entry(b"entry 0", limits, Compression::None)?;
 //! let base = SequenceNumber::ZERO;
 //! segment.extend_from_slice(frame.place(Placement { salt, offset: start, base, synced_len: 0 }));
 //!
 //! let second = segment.len() as u64;
-//! let mut frame = prepare_batch(["entry 1", "entry 2"], limits)?.expect("it has entries");
+//! let batch = prepare_batch(["entry 1", "entry 2"], limits, Compression::None)?;
+//! let mut frame = batch.expect("it has entries");
 //! let base = SequenceNumber::new(1);
 //! segment.extend_from_slice(frame.place(Placement { salt, offset: second, base, synced_len: 0 }));
 //!
@@ -62,6 +63,7 @@
 //! | [`names`] | files and directories, stream keys |
 //! | [`frame`], [`checksum`] | the frame, and what binds it to its place |
 //! | [`segment_header`], [`payload`], [`seal`] | what stands in frames |
+//! | [`compress`] | payloads as LZ4 |
 //! | [`index`] | what is known of the segments, in another place |
 //! | [`walk`] | from frame to frame, over damage too |
 //! | [`scan`], [`verdict`] | one segment: how far it is whole, and whether more was durable |
@@ -77,6 +79,7 @@ extern crate std;
 
 pub mod cast;
 pub mod checksum;
+pub mod compress;
 pub mod frame;
 pub mod ids;
 pub mod index;

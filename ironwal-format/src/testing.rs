@@ -4,10 +4,10 @@ use alloc::{vec, vec::Vec};
 use core::convert::Infallible;
 
 use crate::checksum::{Salt, crc32};
-use crate::frame::{FRAME_HEADER_LEN, Placement, PreparedFrame};
+use crate::frame::{Encoding, FRAME_HEADER_LEN, FrameKind, Placement, PreparedFrame};
 use crate::ids::{Ordinal, SequenceNumber, StreamId};
 use crate::names::StreamKey;
-use crate::payload::{EntryLimits, prepare_batch, prepare_entry};
+use crate::payload::{BatchBuilder, Compression, EntryLimits, prepare_batch, prepare_entry};
 use crate::scan::{Scan, ScanFrom, scan};
 use crate::seal::{Seal, SparseTable};
 use crate::segment_header::SegmentHeader;
@@ -66,7 +66,7 @@ impl Segment {
     }
 
     pub(crate) fn entry(mut self, entry: &[u8]) -> Self {
-        let mut frame = prepare_entry(entry, LIMITS).unwrap();
+        let mut frame = prepare_entry(entry, LIMITS, Compression::None).unwrap();
         let until = self.next + 1;
         self.place(&mut frame, self.next, until, vec![entry.to_vec()]);
         self.next = until;
@@ -74,7 +74,30 @@ impl Segment {
     }
 
     pub(crate) fn batch(mut self, entries: &[&[u8]]) -> Self {
-        let mut frame = prepare_batch(entries, LIMITS).unwrap().unwrap();
+        let mut frame = prepare_batch(entries, LIMITS, Compression::None).unwrap().unwrap();
+        let until = self.next + entries.len() as u64;
+        self.place(&mut frame, self.next, until, entries.iter().map(|e| e.to_vec()).collect());
+        self.next = until;
+        self
+    }
+
+    /// A batch whose payload is LZ4: one sequence of literals, so that no build needs more than this.
+    pub(crate) fn lz4_batch(mut self, entries: &[&[u8]]) -> Self {
+        let mut raw = BatchBuilder::new(LIMITS);
+        for entry in entries {
+            raw.push(entry).unwrap();
+        }
+        let mut plain = raw.prepare(Compression::None).unwrap();
+        let at = Placement { salt: Salt::NONE, offset: 0, base: seq(0), synced_len: 0 };
+        let table_len = if entries.len() > 1 { 4 * entries.len() } else { 0 };
+        let len = table_len + entries.concat().len();
+        let plain = &plain.place(at)[FRAME_HEADER_LEN..][..len];
+        let mut bytes = vec![0; FRAME_HEADER_LEN];
+        bytes.extend(u32::try_from(len).unwrap().to_le_bytes());
+        bytes.extend([0xF0, u8::try_from(len - 15).unwrap()]);
+        bytes.extend(plain);
+        let count = u32::try_from(entries.len()).unwrap();
+        let mut frame = PreparedFrame::encoded(FrameKind::Entries, Encoding::Lz4, count, bytes);
         let until = self.next + entries.len() as u64;
         self.place(&mut frame, self.next, until, entries.iter().map(|e| e.to_vec()).collect());
         self.next = until;

@@ -264,7 +264,7 @@ mod tests {
     fn segment() -> Segment {
         Segment::new(40, 2, Syncs::Each)
             .entry(b"first entry")
-            .batch(&[b"a", b"", b"three"])
+            .lz4_batch(&[b"a", b"", b"three"])
             .entry(b"")
             .batch(&[b"last", &[0; 9]])
             .seal(47)

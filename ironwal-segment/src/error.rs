@@ -27,7 +27,8 @@ pub enum ErrorKind {
         /// What it said.
         source: io::Error,
     },
-    /// The frame at this offset is not what was written.
+    /// The frame at this offset is not what was written, or cannot be read by this build: then
+    /// [`FrameError::is_missing_feature`], and it is not damage.
     #[error("no valid frame at byte {offset}")]
     Frame {
         /// Where the frame starts.

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes};
 use ironwal_format::cast;
 use ironwal_format::checksum::Salt;
-use ironwal_format::frame::{FrameError, FrameHeader, FrameKind, HEADER_LEN};
+use ironwal_format::compress::unpack_lz4;
+use ironwal_format::frame::{Encoding, FrameError, FrameHeader, FrameKind, HEADER_LEN};
 use ironwal_format::payload::entry_range;
 use ironwal_format::seal::{SEAL_TOTALS_LEN, Seal, SparseTable};
 use ironwal_format::segment_header::{MAX_SEGMENT_HEADER_LEN, SegmentHeader, SegmentHeaderError};
@@ -23,7 +24,7 @@ use crate::io::read_up_to;
 use crate::source::FileSource;
 use crate::storage::StorageFile;
 
-/// The entries of one frame: its payload, whose checksum matched.
+/// The entries of one frame: its plain payload, out of one whose checksum matched.
 #[derive(Clone, Debug)]
 pub struct Frame {
     offset: u64,
@@ -243,7 +244,7 @@ impl SegmentReader {
         self.read_payload(offset, header).map_err(|source| self.io(source))
     }
 
-    /// The payload, without padding, of a frame whose header is valid and lies within the bounds.
+    /// The plain payload, without padding, of a frame whose header is valid and lies within the bounds.
     fn read_payload(
         &mut self,
         offset: u64,
@@ -252,17 +253,24 @@ impl SegmentReader {
         let at = offset + HEADER_LEN;
         let payload_len = cast::usize_from_u32(header.payload_len());
         if let Some(padded) = self.source.in_window(at, header.padded_len()) {
-            return Ok(header
-                .check_payload(padded)
-                .map(|()| Bytes::copy_from_slice(padded.get(..payload_len).unwrap_or_default())));
+            return Ok(header.check_payload(padded).and_then(|()| {
+                let payload = padded.get(..payload_len).unwrap_or_default();
+                match header.encoding() {
+                    Encoding::Raw => Ok(Bytes::copy_from_slice(payload)),
+                    Encoding::Lz4 => unpack_lz4(payload).map(Bytes::from),
+                }
+            }));
         }
         // The header was found to end within the file, so this is bounded by what is there.
         let mut padded = vec![0; usize_from(header.padded_len())];
         let read = read_up_to(self.source.file(), &mut padded, at)?;
         padded.truncate(read);
-        Ok(header.check_payload(&padded).map(|()| {
+        Ok(header.check_payload(&padded).and_then(|()| {
             padded.truncate(payload_len);
-            Bytes::from(padded)
+            match header.encoding() {
+                Encoding::Raw => Ok(Bytes::from(padded)),
+                Encoding::Lz4 => unpack_lz4(&padded).map(Bytes::from),
+            }
         }))
     }
 

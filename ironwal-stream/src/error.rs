@@ -69,6 +69,14 @@ pub enum ErrorKind {
     /// A newer version wrote this.
     #[error("this was written by a newer version")]
     Unsupported,
+    /// The frame at this offset is whole, and this build cannot read its entries.
+    #[error("this build has no feature {feature}, which the entries at byte {offset} need")]
+    MissingFeature {
+        /// Where the frame starts.
+        offset: u64,
+        /// What the build lacks.
+        feature: &'static str,
+    },
     /// The file is longer than any segment can be.
     #[error("a segment of {len} bytes cannot be")]
     FileTooLong {
@@ -114,8 +122,7 @@ impl From<ironwal_segment::Error> for Error {
         let (path, kind) = error.into_parts();
         let kind = match kind {
             Segment::Io { op, source } => ErrorKind::Io { op, source: Arc::new(source) },
-            Segment::Frame { source, .. } if source.is_unsupported() => ErrorKind::Unsupported,
-            Segment::Frame { offset, source } => ErrorKind::Frame { offset, source },
+            Segment::Frame { offset, source } => ErrorKind::of_frame(offset, source),
             Segment::Header { source } => ErrorKind::of_header(source),
             Segment::Foreign => ErrorKind::Foreign,
             Segment::FileTooLong { len } => ErrorKind::FileTooLong { len },
@@ -127,6 +134,17 @@ impl From<ironwal_segment::Error> for Error {
 }
 
 impl ErrorKind {
+    /// The kind for what is wrong with the frame at `offset`.
+    pub const fn of_frame(offset: u64, source: FrameError) -> Self {
+        if source.is_unsupported() {
+            Self::Unsupported
+        } else if source.is_missing_feature() {
+            Self::MissingFeature { offset, feature: "lz4" }
+        } else {
+            Self::Frame { offset, source }
+        }
+    }
+
     /// The kind for what is wrong with a segment header.
     pub const fn of_header(source: SegmentHeaderError) -> Self {
         if source.is_unsupported() {

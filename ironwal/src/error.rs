@@ -97,6 +97,14 @@ pub enum ErrorKind {
     /// A newer version of this crate wrote it.
     #[error("this was written by a newer version")]
     NewerVersion,
+    /// Entries are there, whole by their checksums, and this build of the crate cannot read them.
+    #[error("this build has no feature {feature}, which the entries at byte {offset} need")]
+    MissingFeature {
+        /// Where in the file their frame starts.
+        offset: u64,
+        /// The feature to build with.
+        feature: &'static str,
+    },
     /// The sequence numbers, or the numbers of segments, of the stream are used up.
     #[error("the numbering of the stream is exhausted")]
     Exhausted,
@@ -355,7 +363,9 @@ impl From<Error> for io::Error {
             ErrorKind::Damaged { .. } | ErrorKind::Foreign | ErrorKind::NotOurs => {
                 io::ErrorKind::InvalidData
             }
-            ErrorKind::NewerVersion => io::ErrorKind::Unsupported,
+            ErrorKind::NewerVersion | ErrorKind::MissingFeature { .. } => {
+                io::ErrorKind::Unsupported
+            }
             ErrorKind::Closed | ErrorKind::Exhausted => io::ErrorKind::Other,
             ErrorKind::Io { .. } | ErrorKind::SyncFailed(_) | ErrorKind::Fenced(_) => {
                 error.io_error().map_or(io::ErrorKind::Other, io::Error::kind)
@@ -387,6 +397,9 @@ fn kind_of(error: &StreamError) -> ErrorKind {
         StreamErrorKind::Missing => ErrorKind::MissingSegment,
         StreamErrorKind::Foreign | StreamErrorKind::Doubled { .. } => ErrorKind::Foreign,
         StreamErrorKind::Unsupported => ErrorKind::NewerVersion,
+        StreamErrorKind::MissingFeature { offset, feature } => {
+            ErrorKind::MissingFeature { offset: *offset, feature }
+        }
         StreamErrorKind::Exhausted => ErrorKind::Exhausted,
         // The kinds are those of a crate of this workspace: one that is not known is not ours.
         StreamErrorKind::NotOurs | _ => ErrorKind::NotOurs,

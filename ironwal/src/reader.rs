@@ -213,8 +213,9 @@ fn sighting(damage: &DamageReport) -> Sighting {
 
 /// Where in its file a finding is.
 pub(crate) fn offset(error: &StreamError) -> Option<u64> {
-    if let StreamErrorKind::Frame { offset, .. } | StreamErrorKind::Short { len: offset, .. } =
-        error.kind()
+    if let StreamErrorKind::Frame { offset, .. }
+    | StreamErrorKind::MissingFeature { offset, .. }
+    | StreamErrorKind::Short { len: offset, .. } = error.kind()
     {
         return Some(*offset);
     }

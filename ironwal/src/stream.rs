@@ -4,7 +4,7 @@ use std::ops::{Bound, Range, RangeBounds};
 
 use bytes::Bytes;
 use ironwal_format::SequenceNumber;
-use ironwal_format::payload::{prepare_batch, prepare_entry};
+use ironwal_format::payload::{Compression, prepare_batch, prepare_entry};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::iter::Iter;
@@ -47,7 +47,7 @@ impl Stream {
     /// [`Wal::reopen`](crate::Wal::reopen).
     pub fn append(&self, entry: impl AsRef<[u8]>) -> Result<u64> {
         let limits = self.wal.shared.options.stream.entries;
-        let mut frame = prepare_entry(entry.as_ref(), limits)
+        let mut frame = prepare_entry(entry.as_ref(), limits, Compression::None)
             .map_err(|error| Error::of(self.key(), ErrorKind::TooLarge(error)))?;
         let end = self.state.append(&mut frame)?;
         Ok(end.get() - 1)
@@ -65,7 +65,7 @@ impl Stream {
         I::Item: AsRef<[u8]>,
     {
         let limits = self.wal.shared.options.stream.entries;
-        let frame = prepare_batch(entries, limits)
+        let frame = prepare_batch(entries, limits, Compression::None)
             .map_err(|error| Error::of(self.key(), ErrorKind::TooLarge(error)))?;
         let Some(mut frame) = frame else {
             let next = self.next_seq()?;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ironwal::{Outcome, WalOptions};
 use ironwal_format::StreamId;
 use ironwal_format::names::{INDEX_FILE, INDEX_TEMP_FILE, SEGMENT_SUFFIX, StreamKey};
-use ironwal_format::payload::{EntryLimits, prepare_entry};
+use ironwal_format::payload::{Compression, EntryLimits, prepare_entry};
 use ironwal_fuzz::faults::{Fault, FaultyStorage, Op};
 use ironwal_fuzz::model::{Model, Violation};
 use ironwal_fuzz::oracle::{check_disk, check_losses};
@@ -132,7 +132,7 @@ fn append_group(storage: &Arc<dyn Storage>, model: &mut Model) -> Result<(), Str
     let mark = write.written_mark();
     for entry in ["one", "two", "three"] {
         model.issue(&key, vec![entry.into()]);
-        let mut frame = prepare_entry(entry.as_bytes(), limits).unwrap();
+        let mut frame = prepare_entry(entry.as_bytes(), limits, Compression::None).unwrap();
         write.append(&mut frame, mark, || 0).map_err(|error| told(&error))?;
     }
     let work = write.take_work().map_err(|error| told(&error))?;

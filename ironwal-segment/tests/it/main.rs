@@ -1,6 +1,8 @@
 //! Tests of the door to the disk and of one segment file.
 
 #[cfg(test)]
+mod compressed;
+#[cfg(test)]
 mod conformance;
 #[cfg(test)]
 mod io;

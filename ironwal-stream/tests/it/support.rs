@@ -6,7 +6,7 @@ use ironwal_format::checksum::Salt;
 use ironwal_format::frame::{FRAME_HEADER_LEN, FrameHeader, FrameKind, PreparedFrame};
 use ironwal_format::index::{IndexContents, read_index};
 use ironwal_format::names::{INDEX_FILE, StreamFileName};
-use ironwal_format::payload::{EntryLimits, prepare_batch, prepare_entry};
+use ironwal_format::payload::{Compression, EntryLimits, prepare_batch, prepare_entry};
 use ironwal_format::segment_header::SegmentHeader;
 use ironwal_format::{Ordinal, StreamId, StreamKey};
 use ironwal_segment::storage::{MemStorage, OpenMode, Storage, StoragePath};
@@ -84,11 +84,13 @@ impl World {
 }
 
 pub(crate) fn entry(len: usize) -> PreparedFrame {
-    prepare_entry(&vec![b'e'; len], LIMITS).unwrap()
+    prepare_entry(&vec![b'e'; len], LIMITS, Compression::None).unwrap()
 }
 
 pub(crate) fn batch(lens: &[usize]) -> PreparedFrame {
-    prepare_batch(lens.iter().map(|len| vec![b'b'; *len]), LIMITS).unwrap().unwrap()
+    prepare_batch(lens.iter().map(|len| vec![b'b'; *len]), LIMITS, Compression::None)
+        .unwrap()
+        .unwrap()
 }
 
 /// Syncs all that was written; gives what is durable then.

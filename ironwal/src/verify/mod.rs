@@ -75,13 +75,14 @@ pub enum FindingKind {
     IndexWrong,
     /// A file that is not the log's. It is left alone.
     Stray,
-    /// Damaged, missing, foreign, or of a newer version: the error says which.
+    /// Damaged, missing, foreign, of a newer version, or whole but not to be read by this build: the
+    /// error says which.
     Loss(Error),
 }
 
 impl Finding {
     /// In a word, what it is: `torn`, `unfinished`, `index missing`, `index wrong`, `stray`,
-    /// `damaged`, `missing`, `foreign`, `newer` or `exhausted`.
+    /// `damaged`, `missing`, `foreign`, `newer`, `unreadable` or `exhausted`.
     pub fn verdict(&self) -> &'static str {
         match &self.kind {
             FindingKind::Torn { .. } => "torn",
@@ -93,6 +94,7 @@ impl Finding {
                 ErrorKind::MissingSegment => "missing",
                 ErrorKind::Foreign | ErrorKind::NotOurs => "foreign",
                 ErrorKind::NewerVersion => "newer",
+                ErrorKind::MissingFeature { .. } => "unreadable",
                 ErrorKind::Exhausted => "exhausted",
                 // All others are failures of calls, and never findings.
                 ErrorKind::Damaged { .. }
@@ -111,9 +113,16 @@ impl Finding {
     }
 
     /// Whether it keeps the stream from being appended to, or is damage of what was acknowledged. All
-    /// else is what a crash or a stranger leaves behind, and harms nothing.
-    pub const fn is_damage(&self) -> bool {
-        matches!(self.kind, FindingKind::Loss(_))
+    /// else is what a crash or a stranger leaves behind, and harms nothing, or what another build reads.
+    pub fn is_damage(&self) -> bool {
+        match &self.kind {
+            FindingKind::Loss(error) => !matches!(error.kind(), ErrorKind::MissingFeature { .. }),
+            FindingKind::Torn { .. }
+            | FindingKind::Unfinished
+            | FindingKind::IndexMissing
+            | FindingKind::IndexWrong
+            | FindingKind::Stray => false,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use ironwal_format::checksum::Salt;
 use ironwal_format::frame::Placement;
 use ironwal_format::index::read_index;
 use ironwal_format::names::segment_file_name;
-use ironwal_format::payload::{EntryLimits, prepare_batch};
+use ironwal_format::payload::{Compression, EntryLimits, prepare_batch};
 use ironwal_format::segment_header::SegmentHeader;
 use ironwal_format::{Ordinal, SequenceNumber, StreamKey};
 
@@ -79,7 +79,7 @@ fn a_dead_part_of_a_batch_is_read_by_nobody() {
     let mut bytes = SegmentHeader { base, ordinal, id, key, created_unix_nanos: 0 }.encode();
     let at =
         Placement { salt: Salt::of(id, ordinal), offset: bytes.len() as u64, base, synced_len: 0 };
-    let mut frame = prepare_batch(["b2", "b3", "b4"], limits).unwrap().unwrap();
+    let mut frame = prepare_batch(["b2", "b3", "b4"], limits, Compression::None).unwrap().unwrap();
     bytes.extend_from_slice(frame.place(at));
     files::write(&dir.join(segment_file_name(base, ordinal)), &bytes);
 

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod basics;
 #[cfg(test)]
+mod compressed;
+#[cfg(test)]
 mod crafted;
 #[cfg(test)]
 mod files;

@@ -145,6 +145,7 @@ fn advice(error: &Error) -> &'static str {
         ErrorKind::SyncFailed(_) | ErrorKind::Fenced(_) => {
             "check the disk, then look with cat what is there before you append anything again"
         }
+        ErrorKind::MissingFeature { .. } => "use an ironwal that was built with this feature",
         ErrorKind::NewerVersion => "use a newer version of ironwal",
         ErrorKind::Exhausted => "go on in another stream",
         ErrorKind::Damaged { .. }
