@@ -24,7 +24,7 @@ mod write_side;
 pub use create::{create, remove_new};
 pub use error::{Error, ErrorKind, IoOp};
 pub use ironwal_segment::{Frame, StreamDir};
-pub use options::StreamOptions;
+pub use options::{CorruptionPolicy, StreamOptions};
 pub use recover::{OpenStream, Opened, inspect, open};
 pub use report::{DamageReport, IndexFinding, StreamReport};
 pub use sync_side::{SyncSide, Synced};

@@ -1,8 +1,20 @@
-//! The limits of one stream.
+//! The limits of one stream, and what is done about damage.
 
 use ironwal_format::payload::EntryLimits;
 
-/// The limits that hold for a stream.
+/// What is done when a stream that is opened for writing is damaged.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum CorruptionPolicy {
+    /// Nothing on disk is changed, and appends are refused.
+    #[default]
+    Error,
+    /// The log is ended at the first lost number, and goes on there. What lies past it is given up,
+    /// also what could be read, and stays on disk. What is of a newer version, not ours, of another
+    /// stream or doubled is refused all the same.
+    Truncate,
+}
+
+/// The limits that hold for a stream, and what is done about damage.
 #[derive(Clone, Copy, Debug)]
 pub struct StreamOptions {
     /// How much one append may hold.
@@ -13,4 +25,6 @@ pub struct StreamOptions {
     /// A segment is ended before it holds more entries than this; one that holds a single frame may
     /// hold more.
     pub max_segment_entry_count: u64,
+    /// What is done about damage.
+    pub corruption: CorruptionPolicy,
 }

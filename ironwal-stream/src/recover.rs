@@ -9,17 +9,19 @@ use std::sync::Arc;
 
 use ironwal_format::index::{IndexRecord, SegmentRecord};
 use ironwal_format::names::{StreamKey, torn_file_name};
-use ironwal_format::repair::{Continuation, Damage, DamageKind, Plan, plan};
+use ironwal_format::repair::{
+    Continuation, Damage, DamageKind, FileFacts, Plan, SegmentFacts, plan, plan_cut,
+};
 use ironwal_format::{Ordinal, SequenceNumber};
-use ironwal_segment::recover::rewrite;
+use ironwal_segment::recover::{rewrite, scan_segment};
 use ironwal_segment::storage::{OpenMode, Storage, StorageFile};
-use ironwal_segment::{IoOp, SegmentName, SegmentWriter, StreamDir};
+use ironwal_segment::{IoOp, SegmentName, SegmentWriter, StreamDir, check_identity, read_header};
 
 use crate::create::sync_root;
 use crate::error::{Error, ErrorKind};
 use crate::gather::{Gathered, Identified, Refusal, gather};
 use crate::index_file::{IndexWriter, file_len, replace};
-use crate::options::StreamOptions;
+use crate::options::{CorruptionPolicy, StreamOptions};
 use crate::report::{DamageReport, StreamReport};
 use crate::sync_side::SyncSide;
 use crate::view::{ActiveSegment, ClosedSegment, MissingEntries, StreamView};
@@ -55,18 +57,22 @@ pub struct OpenStream {
 /// Opens a stream for writing, and repairs it if it was not closed. When this returns, all that it
 /// found is durable.
 ///
-/// 1. Look at everything and decide. If anything is damaged, stop: nothing was changed.
+/// 1. Look at everything and decide. If anything is damaged, stop: nothing was changed. With
+///    [`CorruptionPolicy::Truncate`] go on, unless something is not to be judged: the log ends at the
+///    first lost number, and what lies past it is left as it is.
 /// 2. Rename a last segment without a valid header, for which nothing vouches. Step 4 makes that
 ///    durable, before anything takes its place.
 /// 3. Write again and sync what was verified but nothing vouches for, in the order of ordinals.
 /// 4. Sync the directory, and the root if nothing proves that this was done.
 /// 5. If the log does not end in an open segment: create the segment that ends it, sync it, sync the
-///    directory.
-/// 6. Replace the index whole, with a floor for the last segment.
+///    directory. From then on what was given up is dead.
+/// 6. Replace the index whole, with a floor for the last segment and no other.
 ///
 /// A crash after any step leaves the same log for the next recovery to find: steps 2 and 5 change
-/// only what holds no entry, step 3 changes no byte, and step 6 says what is so by then. After a
-/// clean close there is nothing to do after step 1.
+/// only what holds no entry, step 3 changes no byte, and step 6 says what is so by then. Where numbers
+/// are given up, a crash before the end of step 5 may leave the damage as it was, for either policy to
+/// find; one behind it leaves the shorter log, whole. After a clean close there is nothing to do after
+/// step 1.
 ///
 /// # Errors
 ///
@@ -80,7 +86,7 @@ pub fn open(
     let Some(gathered) = gather(storage, key)? else {
         return Ok(Opened::Absent);
     };
-    let (identified, plan, mut report) = match judge(storage, key, gathered) {
+    let (identified, plan, mut report) = match judge(storage, key, gathered, options.corruption)? {
         Judged::Sound(identified, plan, report) => (identified, plan, report),
         Judged::Refused(view, report) => return Ok(Opened::Refused(view, report)),
     };
@@ -102,7 +108,7 @@ pub fn inspect(
     let Some(gathered) = gather(storage, key)? else {
         return Ok(None);
     };
-    Ok(Some(match judge(storage, key, gathered) {
+    Ok(Some(match judge(storage, key, gathered, CorruptionPolicy::Error)? {
         Judged::Sound(identified, plan, mut report) => {
             report.set_aside =
                 plan.set_aside.map(|ordinal| segment_path(&identified.dir, &identified, ordinal));
@@ -113,13 +119,22 @@ pub fn inspect(
 }
 
 enum Judged {
-    Sound(Identified, Plan, StreamReport),
+    Sound(Identified, Box<Plan>, StreamReport),
     Refused(Option<StreamView>, StreamReport),
 }
 
-/// Decides what the stream is, without changing anything.
-fn judge(storage: &Arc<dyn Storage>, key: &StreamKey, gathered: Gathered) -> Judged {
-    let Gathered { identified, refusals, index, foreign_names } = gathered;
+/// Looks into what is too short, and decides what the stream is, without changing anything.
+///
+/// # Errors
+///
+/// Those of the operating system.
+fn judge(
+    storage: &Arc<dyn Storage>,
+    key: &StreamKey,
+    gathered: Gathered,
+    policy: CorruptionPolicy,
+) -> Result<Judged, Error> {
+    let Gathered { identified, mut refusals, index, foreign_names } = gathered;
     let mut report = StreamReport {
         key: key.clone(),
         first: SequenceNumber::ZERO,
@@ -130,15 +145,21 @@ fn judge(storage: &Arc<dyn Storage>, key: &StreamKey, gathered: Gathered) -> Jud
         rewritten_len: 0,
         index,
         damage: Vec::new(),
+        given_up: None,
         foreign_names,
     };
     let none = SequenceNumber::ZERO;
     let refuse = |error: Error| DamageReport { error, lost_from: none, lost_until: none };
-    let Some(identified) = identified else {
+    let Some(mut identified) = identified else {
         report.damage.extend(refusals.into_iter().map(|refusal| refuse(refusal.error)));
-        return Judged::Refused(None, report);
+        return Ok(Judged::Refused(None, report));
     };
-    let plan = plan(&identified.facts, identified.start);
+    let short = scan_short(&mut identified, policy, &mut refusals)?;
+    let (facts, start) = (&identified.facts, identified.start);
+    let plan = match policy {
+        CorruptionPolicy::Truncate if refusals.is_empty() => plan_cut(facts, start),
+        CorruptionPolicy::Truncate | CorruptionPolicy::Error => plan(facts, start),
+    };
     let dir = &identified.dir;
     report.first = plan.first;
     report.next = plan.end;
@@ -146,14 +167,83 @@ fn judge(storage: &Arc<dyn Storage>, key: &StreamKey, gathered: Gathered) -> Jud
     report.torn = plan.torn.map(|(ordinal, tear)| (segment_path(dir, &identified, ordinal), tear));
     if !refusals.is_empty() || !plan.damage.is_empty() {
         let view = refused_view(&identified, &plan, refusals, &mut report);
-        return Judged::Refused(Some(view), report);
+        if policy == CorruptionPolicy::Truncate
+            && plan.continuation == Continuation::OrdinalsExhausted
+        {
+            let path = storage.display(dir.path());
+            report.damage.push(refuse(Error::new(path, ErrorKind::Exhausted)));
+        }
+        return Ok(Judged::Refused(Some(view), report));
+    }
+    let found = plan.cut.as_ref().map(|cut| &*cut.damage).unwrap_or_default();
+    let is_told = |short: &&Damage| found.iter().any(|damage| damage.ordinal == short.ordinal);
+    let short = short.iter().filter(|short| !is_told(short));
+    report.damage.extend(found.iter().chain(short).map(|damage| damage_report(dir, damage)));
+    if let Some(cut) = &plan.cut {
+        name_what_may_be_lost(&mut report.damage, cut.until);
+        let until = report.damage.iter().map(|damage| damage.lost_until).max();
+        report.given_up = Some(cut.from..until.unwrap_or(cut.until).max(cut.until));
     }
     if plan.continuation == Continuation::OrdinalsExhausted {
         let path = storage.display(dir.path());
         report.damage.push(refuse(Error::new(path, ErrorKind::Exhausted)));
-        return Judged::Refused(Some(closed_view(dir, &plan)), report);
+        return Ok(Judged::Refused(Some(closed_view(dir, &plan)), report));
     }
-    Judged::Sound(identified, plan, report)
+    Ok(Judged::Sound(identified, Box::new(plan), report))
+}
+
+/// Scans the segments that are shorter than their records, where these may be older than what ended
+/// the log before; with [`CorruptionPolicy::Truncate`] all of them, so that no more is given up than
+/// has to be. Gives what is wrong with those that were scanned for that, if it is only the length.
+fn scan_short(
+    identified: &mut Identified,
+    policy: CorruptionPolicy,
+    refusals: &mut Vec<Refusal>,
+) -> Result<Vec<Damage>, Error> {
+    let Identified { dir, facts, start, closed_cleanly, .. } = identified;
+    let first = start.map(|start| start.base).unwrap_or_default();
+    let mut short = Vec::new();
+    let mut limit = SequenceNumber::MAX;
+    for segment in facts.iter_mut().rev() {
+        let SegmentFacts { ordinal, base, record, ref file, .. } = *segment;
+        let later = limit;
+        if !matches!(file, FileFacts::Missing | FileFacts::Headless(..)) {
+            limit = limit.min(base);
+        }
+        let (FileFacts::Recorded { len }, Some(record)) = (file, record) else { continue };
+        let (len, expected) = (*len, record.len);
+        let is_cut_off = later < record.end;
+        let is_dead = base.max(first) >= later;
+        if len >= expected || is_dead || (policy == CorruptionPolicy::Error && !is_cut_off) {
+            continue;
+        }
+        let name = SegmentName { base, ordinal };
+        let file = dir.open_segment(name, OpenMode::Read)?;
+        if let Err(error) = check_identity(dir, name, &*file).map_err(Error::from) {
+            if !error.is_finding() {
+                return Err(error);
+            }
+            if !matches!(error.kind(), ErrorKind::Header { .. }) {
+                refusals.push(Refusal { error, segment: Some(name) });
+                continue;
+            }
+        }
+        let failed = |source| Error::io(dir.display(&name.file_name()), IoOp::Read, source);
+        let header = read_header(&*file).map_err(failed)?;
+        let scan = scan_segment(dir, name, &file, later)?;
+        let lost_from = scan.next.min(record.end);
+        segment.file = match header {
+            Ok(_) => FileFacts::Scanned(scan),
+            Err(error) => FileFacts::Headless(error, scan),
+        };
+        // The index has to be replaced.
+        *closed_cleanly = false;
+        if !is_cut_off {
+            let kind = DamageKind::Short { len, expected };
+            short.push(Damage { ordinal, base, kind, lost_from, lost_until: lost_from });
+        }
+    }
+    Ok(short)
 }
 
 fn segment_path(dir: &StreamDir, identified: &Identified, ordinal: Ordinal) -> PathBuf {
@@ -190,8 +280,7 @@ fn closed_view(dir: &Arc<StreamDir>, plan: &Plan) -> StreamView {
 /// The view of a stream that is damaged or has parts that are not judged, and what is told of them.
 ///
 /// Readers never come to the end of the log in silence where entries may be lost: a segment that
-/// cannot be read is an error under the numbers that it held. Where nothing tells how many those
-/// were, it is taken to have held one.
+/// cannot be read is an error under the numbers that it held.
 fn refused_view(
     identified: &Identified,
     plan: &Plan,
@@ -222,17 +311,7 @@ fn refused_view(
         report.damage.push(DamageReport { error, lost_from, lost_until });
     }
     report.damage.extend(found.into_iter().flatten());
-    for damage in &mut report.damage {
-        let is_unreadable = matches!(
-            damage.error.kind(),
-            ErrorKind::Missing | ErrorKind::Foreign | ErrorKind::NotOurs | ErrorKind::Unsupported
-        );
-        let is_end = damage.lost_from == damage.lost_until && damage.lost_from == plan.end;
-        if is_end && (is_unreadable || matches!(damage.error.kind(), ErrorKind::Header { .. })) {
-            let one_more = damage.lost_from.checked_add(1);
-            damage.lost_until = one_more.unwrap_or(SequenceNumber::MAX);
-        }
-    }
+    name_what_may_be_lost(&mut report.damage, plan.end);
     for DamageReport { error, lost_from: from, lost_until: until } in &report.damage {
         let (from, until) = (*from, *until);
         // The segments stand in the order of numbers.
@@ -247,6 +326,24 @@ fn refused_view(
     report.first = view.first;
     report.next = view.next;
     view
+}
+
+/// Where nothing tells how many entries a segment held that cannot be read, behind the `end` of all
+/// that is known, it is taken to have held one.
+fn name_what_may_be_lost(damage: &mut [DamageReport], end: SequenceNumber) {
+    for damage in damage {
+        let is_unreadable = matches!(
+            damage.error.kind(),
+            ErrorKind::Missing
+                | ErrorKind::Foreign
+                | ErrorKind::NotOurs
+                | ErrorKind::Unsupported
+                | ErrorKind::Header { .. }
+        );
+        if is_unreadable && damage.lost_from == damage.lost_until && damage.lost_from == end {
+            damage.lost_until = end.checked_add(1).unwrap_or(SequenceNumber::MAX);
+        }
+    }
 }
 
 /// Which numbers a segment may hold that was not judged, and that no gap is the place of.
@@ -277,7 +374,7 @@ fn closed_segment(live: &ironwal_format::repair::LiveSegment) -> ClosedSegment {
 struct Repair<'a> {
     storage: &'a Arc<dyn Storage>,
     identified: Identified,
-    plan: Plan,
+    plan: Box<Plan>,
     options: StreamOptions,
 }
 

@@ -1,5 +1,6 @@
 //! What opening a stream found, and what was done about it.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use ironwal_format::names::StreamKey;
@@ -20,7 +21,7 @@ pub struct StreamReport {
     /// How many segments hold entries or are appended to.
     pub segment_count: usize,
     /// Where the log was torn, and in which file: nothing from there on was ever acknowledged as
-    /// durable, as far as anything on disk tells.
+    /// durable, as far as anything on disk tells. Where numbers are given up, it lies past them.
     pub torn: Option<(PathBuf, Tear)>,
     /// The last segment, if it had no valid header and nothing vouched for it: by which name it is
     /// kept.
@@ -30,13 +31,17 @@ pub struct StreamReport {
     /// What was found of the index.
     pub index: IndexFinding,
     /// What is damaged, missing, foreign or of a newer version. Unless this is empty the stream
-    /// cannot be appended to, and nothing on disk was changed.
+    /// cannot be appended to, and nothing on disk was changed; but a stream that is opened by
+    /// [`CorruptionPolicy::Truncate`](crate::CorruptionPolicy::Truncate) has what was found here.
     pub damage: Vec<DamageReport>,
+    /// The numbers that were given up because of damage, also those that could be read: they are in
+    /// use again from the first one on.
+    pub given_up: Option<Range<SequenceNumber>>,
     /// Names in the directory that are not ours: left alone.
     pub foreign_names: Vec<String>,
 }
 
-/// One thing that keeps a stream from being appended to.
+/// One thing that keeps a stream from being appended to, or did until it was given up.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct DamageReport {

@@ -3,7 +3,7 @@
 use ironwal_format::frame::MAX_BATCH_LEN;
 use ironwal_format::payload::EntryLimits;
 use ironwal_segment::storage::open_file_limit;
-use ironwal_stream::StreamOptions;
+use ironwal_stream::{CorruptionPolicy, StreamOptions};
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -102,6 +102,7 @@ impl WalOptions {
                 entries: EntryLimits::new(self.max_entry_len, self.max_batch_len),
                 max_segment_len: self.max_segment_size,
                 max_segment_entry_count: self.max_segment_entries,
+                corruption: CorruptionPolicy::Error,
             },
             max_open_segments: usize::try_from(open_count).unwrap_or(usize::MAX),
         })

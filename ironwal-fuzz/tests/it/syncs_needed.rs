@@ -16,7 +16,7 @@ use ironwal_fuzz::oracle::{check_disk, check_losses};
 use ironwal_fuzz::sim_storage::{CrashChoice, SimStorage};
 use ironwal_fuzz::world::{Call, Trouble, World};
 use ironwal_segment::storage::Storage;
-use ironwal_stream::{OpenStream, StreamOptions, create};
+use ironwal_stream::{CorruptionPolicy, OpenStream, StreamOptions, create};
 
 const OPTIONS: WalOptions = WalOptions::new().max_segment_entries(2);
 
@@ -122,8 +122,12 @@ fn run_group(forgotten: Option<u64>, point: Option<u64>) -> (SimStorage, Model, 
 fn append_group(storage: &Arc<dyn Storage>, model: &mut Model) -> Result<(), String> {
     let told = |error: &dyn std::fmt::Debug| format!("{error:?}");
     let limits = EntryLimits::new(1000, 1000);
-    let options =
-        StreamOptions { entries: limits, max_segment_len: 1 << 20, max_segment_entry_count: 2 };
+    let options = StreamOptions {
+        entries: limits,
+        max_segment_len: 1 << 20,
+        max_segment_entry_count: 2,
+        corruption: CorruptionPolicy::Error,
+    };
     let key = World::key(0);
     let stream_key = StreamKey::new(&key).unwrap();
     model.settle(&key, &[]).unwrap();

@@ -6,3 +6,5 @@ mod halves;
 mod index;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod truncate;

@@ -10,7 +10,9 @@ use ironwal_format::payload::{Compression, EntryLimits, prepare_batch, prepare_e
 use ironwal_format::segment_header::SegmentHeader;
 use ironwal_format::{Ordinal, StreamId, StreamKey};
 use ironwal_segment::storage::{MemStorage, OpenMode, Storage, StoragePath};
-use ironwal_stream::{OpenStream, Opened, StreamOptions, StreamReport, SyncedMark, create, open};
+use ironwal_stream::{
+    CorruptionPolicy, OpenStream, Opened, StreamOptions, StreamReport, SyncedMark, create, open,
+};
 
 const LIMITS: EntryLimits = EntryLimits::new(1 << 20, 1 << 20);
 const ID: StreamId = StreamId::new([7; 16]);
@@ -27,6 +29,7 @@ impl World {
             entries: LIMITS,
             max_segment_len,
             max_segment_entry_count: u64::from(u32::MAX),
+            corruption: CorruptionPolicy::Error,
         };
         let storage = Arc::new(MemStorage::new());
         Self { storage, key: StreamKey::new("s").unwrap(), options }

@@ -3,6 +3,8 @@
 use alloc::{vec, vec::Vec};
 
 use super::*;
+use crate::frame::MAX_SEGMENT_FILE_LEN;
+use crate::seal::Seal;
 
 /// A segment whose header is valid, scanned up to the next base that it is told.
 fn scanned(number: u32, base: u64, frames: Frames, limit: u64) -> SegmentFacts {
@@ -312,6 +314,71 @@ fn a_start_record_names_the_first_number_and_what_is_left_of_lower_ordinals_is_g
     assert_eq!(damage(&plan(&[], start(6, 3))), (3, DamageKind::Missing, 6..6));
     let beheaded = plan(&[headless(3, 6, Frames::open(3))], start(6, 3));
     assert!(matches!(damage(&beheaded), (3, DamageKind::Header(_), _)));
+}
+
+/// Nor is it missed: all that it could hold is dead, or lies before the first number.
+#[test]
+fn a_segment_of_which_nothing_counts_is_not_judged() {
+    let start = |base, number| Some(StartRecord { base: seq(base), ordinal: ordinal(number) });
+    let last = |base| scanned(4, base, Frames::open(2), NONE);
+    assert_eq!(log(&plan(&[last(6)], start(6, 3))), (6, 8, Continuation::Append));
+    for first in [
+        missing(3, 6),
+        SegmentFacts { record: Some(vouched(6, 8, end_of(2))), ..missing(3, 6) },
+        headless(3, 6, Frames::open(0)),
+        SegmentFacts {
+            record: Some(vouched(6, 8, end_of(2))),
+            ..facts(3, 6, FileFacts::Recorded { len: 20 })
+        },
+        scanned(3, 6, Frames::torn(0).synced(end_of(2)), 8),
+    ] {
+        let world = [first, last(8)];
+        assert_eq!(log(&plan(&world, start(8, 3))), (8, 10, Continuation::Append));
+        assert!(!plan(&world, start(7, 3)).damage.is_empty());
+    }
+}
+
+/// The one behind it was being made when the log was given up from the start on.
+#[test]
+fn behind_the_segment_that_the_start_names_and_that_is_missing_a_torn_header_is_set_aside() {
+    let start = Some(StartRecord { base: seq(6), ordinal: ordinal(3) });
+    for world in [&[][..], &[headless(4, 6, Frames::open(0))]] {
+        assert_eq!(damage(&plan(world, start)), (3, DamageKind::Missing, 6..6));
+        let ended = plan_cut(world, start);
+        assert_eq!(log(&ended), (6, 6, Continuation::NewSegment(ordinal(4))));
+        assert_eq!(ended.set_aside.is_some(), !world.is_empty());
+        assert_eq!(ended.records.len(), 1);
+    }
+}
+
+/// Though what is damaged holds none but numbers in front of it.
+#[test]
+fn nothing_is_given_up_in_front_of_the_first_number() {
+    let record = Some(vouched(6, 7, end_of(1)));
+    let short = SegmentFacts { record, ..facts(3, 6, FileFacts::Recorded { len: 20 }) };
+    let start = Some(StartRecord { base: seq(8), ordinal: ordinal(3) });
+    let ended = plan_cut(&[short], start);
+    assert_eq!(log(&ended), (8, 8, Continuation::NewSegment(ordinal(4))));
+    assert_eq!(ended.cut.map(|cut| (cut.from, cut.until)), Some((seq(8), seq(8))));
+}
+
+#[test]
+fn without_a_number_or_an_ordinal_left_nothing_is_given_up() {
+    let last = |number, base| {
+        let record = Some(vouched(base - 1, base, end_of(1) + SEAL_LEN));
+        let file = FileFacts::Recorded { len: end_of(1) + SEAL_LEN };
+        [
+            SegmentFacts { record, ..facts(number - 1, base - 1, file) },
+            headless(number, base, Frames::open(0)),
+        ]
+    };
+    for (number, base) in [(1, u64::MAX), (u32::MAX, 5)] {
+        let world = last(number, base);
+        let refused = plan_cut(&world, None);
+        assert_eq!((refused.damage.len(), refused.cut), (1, None));
+        let world = last(number.min(9), base - 1);
+        assert!(plan_cut(&world, None).cut.is_some());
+    }
 }
 
 /// A newer version may know evidence that this one does not, so nothing before it is called torn.

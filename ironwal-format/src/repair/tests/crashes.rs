@@ -7,12 +7,13 @@
 
 use alloc::{vec, vec::Vec};
 
+use super::cuts::ShortFiles;
 use super::*;
 use crate::index::{IndexKnowledge, IndexRecord};
 
 /// What has become of a frame, a header or the name of a file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Piece {
+pub(super) enum Piece {
     Lost,
     /// Of a frame, the header alone.
     Header,
@@ -22,31 +23,31 @@ enum Piece {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Frame {
+pub(super) struct Frame {
     /// What the caller appended, told from all else that was; none in a seal.
-    entry: u32,
-    synced_len: u64,
-    piece: Piece,
+    pub(super) entry: u32,
+    pub(super) synced_len: u64,
+    pub(super) piece: Piece,
 }
 
 #[derive(Clone, Debug)]
-struct Segment {
-    ordinal: u32,
-    base: u64,
-    name: Piece,
-    header: Piece,
-    frames: Vec<Frame>,
-    seal: Option<(u64, Frame)>,
+pub(super) struct Segment {
+    pub(super) ordinal: u32,
+    pub(super) base: u64,
+    pub(super) name: Piece,
+    pub(super) header: Piece,
+    pub(super) frames: Vec<Frame>,
+    pub(super) seal: Option<(u64, Frame)>,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Disk {
-    segments: Vec<Segment>,
-    index: Vec<IndexRecord>,
+pub(super) struct Disk {
+    pub(super) segments: Vec<Segment>,
+    pub(super) index: Vec<IndexRecord>,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Call {
+pub(super) enum Call {
     Append,
     /// An append that needs a new segment.
     Rotate,
@@ -57,24 +58,24 @@ enum Call {
 
 /// What must hold, by the calls that returned.
 #[derive(Clone, Debug, Default)]
-struct Promise {
+pub(super) struct Promise {
     /// The entries in order.
-    log: Vec<u32>,
+    pub(super) log: Vec<u32>,
     /// How many of them must be there.
-    durable_count: usize,
+    pub(super) durable_count: usize,
 }
 
 #[derive(Clone, Debug)]
-struct Writer {
-    disk: Disk,
-    promise: Promise,
-    entry_count: u32,
+pub(super) struct Writer {
+    pub(super) disk: Disk,
+    pub(super) promise: Promise,
+    pub(super) entry_count: u32,
     /// The segment that syncs have come to, and how many bytes of it they covered.
-    mark: (u32, u64),
+    pub(super) mark: (u32, u64),
 }
 
 impl Segment {
-    fn new(ordinal: u32, base: u64, piece: Piece) -> Self {
+    pub(super) fn new(ordinal: u32, base: u64, piece: Piece) -> Self {
         Self { ordinal, base, name: piece, header: piece, frames: Vec::new(), seal: None }
     }
 
@@ -83,7 +84,7 @@ impl Segment {
     }
 
     /// All that a crash decides on: the name, the header, the frames.
-    fn pieces_mut(&mut self) -> impl Iterator<Item = &mut Piece> {
+    pub(super) fn pieces_mut(&mut self) -> impl Iterator<Item = &mut Piece> {
         let frames = self.frames.iter_mut().chain(self.seal.iter_mut().map(|(_, frame)| frame));
         [&mut self.name, &mut self.header].into_iter().chain(frames.map(|frame| &mut frame.piece))
     }
@@ -110,13 +111,13 @@ impl Segment {
     }
 
     /// The end of what is there of it.
-    fn file_len(&self) -> u64 {
+    pub(super) fn file_len(&self) -> u64 {
         let lost = self.all_frames().rev().take_while(|frame| frame.piece == Piece::Lost).count();
         let left = self.all_frames().count() - lost;
         if left > self.frames.len() { self.end() } else { end_of(left as u64) }
     }
 
-    fn found(&self) -> Frames {
+    pub(super) fn found(&self) -> Frames {
         let is_whole = |frame: &&Frame| matches!(frame.piece, Piece::Seen | Piece::Durable);
         let valid_count = self.all_frames().take_while(is_whole).count();
         let is_gone = |frame: &Frame| frame.piece == Piece::Lost;
@@ -134,7 +135,11 @@ impl Segment {
 
 impl Disk {
     /// The facts, as recovery gathers them.
-    fn gather(&self) -> Vec<SegmentFacts> {
+    pub(super) fn gather(&self) -> Vec<SegmentFacts> {
+        self.gather_scanning_short(ShortFiles::None)
+    }
+
+    pub(super) fn gather_scanning_short(&self, short_files: ShortFiles) -> Vec<SegmentFacts> {
         let known = IndexKnowledge::of(&self.index);
         let as_vouched = |record: &SegmentRecord| {
             vouched(record.base.get(), record.end.get(), u64::from(record.len))
@@ -147,7 +152,14 @@ impl Disk {
             let record = known.sealed.get(&ordinal(number)).map(as_vouched);
             let floor = known.floor.filter(|floor| floor.ordinal == ordinal(number));
             let scan = segment.found().scan(base, limit);
-            let file = if record.is_some() && nth > 0 {
+            let is_short = record.is_some_and(|record| segment.file_len() < record.len);
+            let is_cut_off = record.is_some_and(|record| limit < record.end);
+            let is_scanned = match short_files {
+                ShortFiles::None => false,
+                ShortFiles::WhereCutOff => is_short && is_cut_off,
+                ShortFiles::All => is_short,
+            };
+            let file = if record.is_some() && nth > 0 && !is_scanned {
                 FileFacts::Recorded { len: segment.file_len() }
             } else if segment.header == Piece::Lost {
                 FileFacts::Headless(SegmentHeaderError::Absent, scan)
@@ -170,11 +182,12 @@ impl Disk {
             }
         }
         found.sort_by_key(|segment| segment.ordinal);
+        add_gaps(&mut found);
         found
     }
 
     /// The entries of the log that a plan describes.
-    fn read(&self, plan: &Plan) -> Vec<u32> {
+    pub(super) fn read(&self, plan: &Plan) -> Vec<u32> {
         let of_segment = |live: &LiveSegment| {
             let same = |segment: &&Segment| segment.ordinal == live.ordinal.get();
             let segment = self.segments.iter().find(same).unwrap();
@@ -188,17 +201,17 @@ impl Disk {
     }
 
     /// What a power cut leaves: all that is durable.
-    fn without_power(&self) -> Self {
+    pub(super) fn without_power(&self) -> Self {
         let mut disk = self.clone();
         disk.segments.iter_mut().flat_map(Segment::pieces_mut).for_each(|piece| {
-            *piece = if *piece == Piece::Durable { Piece::Durable } else { Piece::Lost };
+            *piece = if *piece == Piece::Seen { Piece::Lost } else { *piece };
         });
         disk.segments.retain(|segment| segment.name == Piece::Durable);
         disk
     }
 
     /// Everything that a crash can leave: each piece that is there but not durable becomes one of these.
-    fn crashes(&self, outcomes: &[Piece]) -> Vec<Self> {
+    pub(super) fn crashes(&self, outcomes: &[Piece]) -> Vec<Self> {
         let mut crashes = Vec::new();
         self.clone().crash_from(0, outcomes, &mut crashes);
         crashes
@@ -222,7 +235,7 @@ impl Disk {
     }
 
     /// What is on disk after each step of a repair. What the last state holds, it found or made.
-    fn repair(&self, plan: &Plan) -> Vec<Self> {
+    pub(super) fn repair(&self, plan: &Plan) -> Vec<Self> {
         let mut steps = vec![self.clone()];
         let mut disk = self.clone();
         disk.segments.retain(|segment| segment.name != Piece::Lost);
@@ -263,14 +276,29 @@ impl Disk {
     }
 }
 
+/// Adds the segments between others that only the seals in front of them tell of.
+fn add_gaps(found: &mut Vec<SegmentFacts>) {
+    let named = found.iter().filter_map(|segment| match segment.file.scan()?.end {
+        ScanEnd::Sealed { next_base } => Some((segment.ordinal.next()?, next_base)),
+        ScanEnd::Clean | ScanEnd::Limit | ScanEnd::Broken(_) | ScanEnd::Unsupported { .. } => None,
+    });
+    let named: Vec<_> = named.collect();
+    let last = found.last().map(|last| last.ordinal);
+    for (ordinal, base) in named.into_iter().filter(|(ordinal, _)| Some(*ordinal) < last) {
+        if let Err(at) = found.binary_search_by_key(&ordinal, |segment| segment.ordinal) {
+            found.insert(at, facts(ordinal.get(), base.get(), FileFacts::Missing));
+        }
+    }
+}
+
 impl Writer {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let first = Segment::new(0, 0, Piece::Durable);
         let disk = Disk { segments: vec![first], index: Vec::new() };
         Self { disk, promise: Promise::default(), entry_count: 0, mark: (0, HEADER_LEN) }
     }
 
-    fn active(&mut self) -> &mut Segment {
+    pub(super) fn active(&mut self) -> &mut Segment {
         self.disk.segments.last_mut().expect("there is always one")
     }
 
@@ -321,7 +349,7 @@ impl Writer {
     }
 
     /// Makes a call. Gives the states in the middle of it in which it can be interrupted.
-    fn call(&mut self, call: Call) -> Vec<Self> {
+    pub(super) fn call(&mut self, call: Call) -> Vec<Self> {
         match call {
             Call::Append => self.append(),
             Call::Rotate => {
@@ -409,7 +437,7 @@ fn check(crashed: &Disk, promise: &Promise) -> (Disk, Promise) {
 
 /// Calls `check` with what is on disk, and what was promised, after all histories of so many calls and
 /// in the middle of the last.
-fn all_histories(writer: &Writer, count: usize, check: &mut dyn FnMut(&Writer)) {
+pub(super) fn all_histories(writer: &Writer, count: usize, check: &mut dyn FnMut(&Writer)) {
     check(writer);
     if count == 0 {
         return;

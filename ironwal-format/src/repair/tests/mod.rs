@@ -5,6 +5,7 @@
 
 mod cases;
 mod crashes;
+mod cuts;
 mod worlds;
 
 use super::*;

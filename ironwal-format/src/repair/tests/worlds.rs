@@ -3,6 +3,7 @@
 
 use alloc::{collections::BTreeMap, vec, vec::Vec};
 
+use super::cuts::proven_number;
 use super::*;
 use crate::index::{IndexKnowledge, IndexRecord};
 
@@ -136,6 +137,10 @@ struct Outcome {
     rewrite: Vec<(u32, u64, u64)>,
     /// Numbers that evidence covers and that cannot be read.
     lost: Vec<u64>,
+    /// The number at which the first damage is.
+    damaged_from: Option<u64>,
+    /// Whether some of what is damaged is of a newer version.
+    is_newer: bool,
 }
 
 /// The rules, for each number on its own.
@@ -210,6 +215,21 @@ impl Rules<'_> {
         frames.valid_end() < durable_len && !self.is_dead(at, segment.base + frames.valid_count)
     }
 
+    /// Up to which number evidence covers all that is not dead.
+    fn proven_end(&self) -> u64 {
+        let world = self.0;
+        let covered = world.iter().enumerate().flat_map(|(at, segment)| {
+            let by_headers = segment.frames().map_or(0, |frames| frames.synced_len);
+            (segment.base..segment.base + 10).filter(move |number| {
+                let is_synced = end_of(number + 1 - segment.base) <= by_headers;
+                let is_given_up = *number >= segment.given_up_from();
+                let is_synced = is_synced && !is_given_up && !self.is_dead(at, *number);
+                is_synced || self.is_durable(at, *number)
+            })
+        });
+        covered.map(|number| number + 1).max().unwrap_or(world[0].base)
+    }
+
     fn outcome(&self) -> Outcome {
         let world = self.0;
         let first = world[0].base;
@@ -220,13 +240,18 @@ impl Rules<'_> {
             set_aside: None,
             rewrite: Vec::new(),
             lost: Vec::new(),
+            damaged_from: None,
+            is_newer: false,
         };
         let last = world.len() - 1;
         if self.is_set_aside(last) {
             outcome.set_aside = Some(world[last].ordinal);
         }
-        let mut is_damaged = false;
         for (at, segment) in world.iter().enumerate() {
+            let mut damaged = |number: u64| {
+                let earlier = outcome.damaged_from.unwrap_or(number);
+                outcome.damaged_from = Some(earlier.min(number));
+            };
             if self.is_dead(at, segment.base) {
                 continue;
             }
@@ -235,19 +260,23 @@ impl Rules<'_> {
                 break;
             }
             if segment.base > outcome.end {
-                is_damaged = true;
+                damaged(outcome.end);
                 outcome.lost.extend(outcome.end..segment.base);
                 outcome.end = segment.base;
             }
             let is_cut = self.is_dead(at, segment.base + self.readable_count(at));
-            let is_broken = segment.is_headless()
-                || matches!(segment.file, File::Missing | File::Short)
-                || (segment.is_newer() && !is_cut)
-                || self.has_lost_bytes(at);
+            // A short file was not looked into.
+            if segment.is_headless() || matches!(segment.file, File::Missing | File::Short) {
+                damaged(segment.base);
+            }
+            if (segment.is_newer() && !is_cut) || self.has_lost_bytes(at) {
+                damaged(segment.base + self.readable_count(at));
+            }
+            outcome.is_newer |= segment.is_newer() && !is_cut;
             let numbers = segment.base..segment.base + 10;
             let lost = numbers.filter(|n| self.is_durable(at, *n) && !self.is_readable(at, *n));
             let lost: Vec<_> = lost.collect();
-            is_damaged |= is_broken || !lost.is_empty();
+            lost.iter().copied().for_each(damaged);
             while self.is_readable(at, outcome.end) {
                 outcome.log.push((outcome.end, segment.ordinal));
                 outcome.end += 1;
@@ -269,7 +298,7 @@ impl Rules<'_> {
                 outcome.state = State::Open;
             }
         }
-        if is_damaged {
+        if outcome.damaged_from.is_some() {
             outcome.state = State::Damaged;
         }
         outcome
@@ -288,6 +317,7 @@ fn check(world: &[Segment]) {
     let found = plan(&gather(world), None);
     let expected = Rules(world).outcome();
     let is_damaged = !found.damage.is_empty();
+    assert_eq!(proven_number(&gather(world)), Rules(world).proven_end(), "{world:#?}");
     assert_eq!(
         is_damaged,
         expected.state == State::Damaged,
@@ -306,7 +336,9 @@ fn check(world: &[Segment]) {
         // What is in front of all that may be lost is read as if nothing had happened.
         let front = found.damage.iter().map(|damage| damage.lost_from.get()).min().unwrap();
         let in_front = |log: Vec<(u64, u32)>| log.into_iter().filter(move |(n, _)| *n < front);
-        assert!(in_front(log_of(&found)).eq(in_front(expected.log)), "{world:#?}\n{found:#?}");
+        let expected_in_front = in_front(expected.log.clone());
+        assert!(in_front(log_of(&found)).eq(expected_in_front), "{world:#?}\n{found:#?}");
+        check_cut(world, &found, &expected);
         return;
     }
     assert_eq!(log_of(&found), expected.log, "{world:#?}\n{found:#?}");
@@ -318,6 +350,61 @@ fn check(world: &[Segment]) {
     let rewrite: Vec<_> = rewrite.map(|part| (part.ordinal.get(), part.from, part.until)).collect();
     assert_eq!(rewrite, expected.rewrite, "{world:#?}");
     check_repaired(world, &found);
+}
+
+/// Gives up what is damaged, and looks again: at what a crash in the middle leaves, and when it is done.
+fn check_cut(world: &[Segment], found: &Plan, expected: &Outcome) {
+    let ended = plan_cut(&gather(world), None);
+    if expected.is_newer {
+        assert_eq!((&ended.damage, &ended.cut), (&found.damage, &None), "{world:#?}");
+        return;
+    }
+    let from = expected.damaged_from.unwrap();
+    let log = || expected.log.iter().copied().filter(|(number, _)| *number < from);
+    assert_eq!(ended.damage, [], "{world:#?}\n{ended:#?}");
+    assert!(log_of(&ended).into_iter().eq(log()), "{world:#?}\n{ended:#?}");
+    assert_eq!((ended.first, ended.end), (found.first, seq(from)), "{world:#?}");
+    let cut = ended.cut.as_ref().unwrap();
+    assert_eq!((&cut.damage, cut.from), (&found.damage, seq(from)), "{world:#?}");
+    assert!(cut.until >= found.end && expected.lost.iter().all(|lost| seq(*lost) < cut.until));
+    let Continuation::NewSegment(number) = ended.continuation else { panic!("{world:#?}") };
+    let highest = world.iter().filter(|segment| Some(segment.ordinal) != expected.set_aside);
+    assert_eq!(Some(number.get()), highest.map(|segment| segment.ordinal + 1).max(), "{world:#?}");
+    // What is kept is written again as if there were no damage.
+    let rewrite = ended.rewrite.iter().map(|part| (part.ordinal.get(), part.from, part.until));
+    let is_kept = |part: &&(u32, u64, u64)| ended.live.iter().any(|l| l.ordinal.get() == part.0);
+    assert!(rewrite.eq(expected.rewrite.iter().filter(is_kept).copied()), "{world:#?}\n{ended:#?}");
+    check_repaired(world, &ended);
+
+    // Killed before the index is replaced: with the new segment, or with what is left of it.
+    let left = |file| {
+        let kept = world.iter().filter(|segment| Some(segment.ordinal) != expected.set_aside);
+        let (ordinal, base) = (number.get(), from);
+        let last = Segment { ordinal, base, written_count: 0, index: Index::Silent, file };
+        gather(&kept.copied().chain([last]).collect::<Vec<_>>())
+    };
+    let made = left(File::Scanned(Frames::open(0)));
+    for after in [plan(&made, None), plan_cut(&made, None)] {
+        assert_eq!((&after.damage, &after.cut), (&Vec::new(), &None), "{world:#?}\n{after:#?}");
+        assert_eq!((after.first, after.end), (ended.first, ended.end), "{world:#?}");
+        assert!(log_of(&after).into_iter().eq(log()), "{world:#?}");
+        assert_eq!(after.continuation, Continuation::Append, "{world:#?}");
+        // A scan that knew no limit came further.
+        let bounds = |plan: &Plan| -> Vec<_> {
+            plan.records.iter().map(|record| (record.ordinal, record.base, record.end)).collect()
+        };
+        assert_eq!(bounds(&after), bounds(&ended), "{world:#?}");
+    }
+    let torn = left(File::Headless(Frames::open(0)));
+    let again = plan_cut(&torn, None);
+    assert_eq!((&again.live, again.end), (&ended.live, ended.end), "{world:#?}");
+    // A record that names a segment other than the one that was there names this one.
+    let before = world.iter().rfind(|segment| segment.ordinal < number.get()).unwrap();
+    if before.index != Index::Sealed(from) {
+        assert_eq!(plan(&torn, None).damage, found.damage, "{world:#?}");
+        assert_eq!((again.set_aside, again.continuation), (Some(number), ended.continuation));
+        assert_eq!((again.rewrite, again.records), (ended.rewrite, ended.records), "{world:#?}");
+    }
 }
 
 /// What a file holds of which only the length was looked at.
@@ -376,6 +463,7 @@ fn check_repaired(world: &[Segment], before: &Plan) {
         }
         facts
     };
+    let limit = SequenceNumber::MAX;
     let indexed: Vec<_> = repaired.iter().map(with_index).collect();
     let after = plan(&indexed, None);
     let same = |after: &Plan| {
@@ -388,9 +476,24 @@ fn check_repaired(world: &[Segment], before: &Plan) {
     same(&after);
     assert_eq!(after.rewrite, [], "{world:#?}\n{before:#?}\n{after:#?}");
     assert_eq!(after.records, before.records, "{world:#?}");
+    // What was dead stays dead, whatever is appended.
+    let grown = |facts: &[SegmentFacts]| {
+        let (last, others) = facts.split_last().unwrap();
+        let count = frames.valid_count + 2;
+        let scan = Frames::open(count).synced(end_of(count)).scan(last.base.get(), limit);
+        let last = SegmentFacts { file: FileFacts::Scanned(scan), ..last.clone() };
+        let grown = plan(&[others, &[last]].concat(), None);
+        let expected = before.end.get()..before.end.get() + 2;
+        let expected = expected.map(|number| (number, floor.ordinal.get()));
+        assert_eq!(grown.damage, [], "{world:#?}\n{grown:#?}");
+        assert!(log_of(&grown).into_iter().eq(log_of(before).into_iter().chain(expected)));
+    };
+    grown(&indexed);
     // A file that is missing without a record of it is no fact.
     repaired.retain(|segment| segment.file != File::Missing);
-    same(&plan(&gather(&repaired), None));
+    let gathered = gather(&repaired);
+    same(&plan(&gathered, None));
+    grown(&gathered);
 }
 
 /// What can be left of a segment of `written_count` entries whose successor begins at `next_base`.
