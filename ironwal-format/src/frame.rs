@@ -20,6 +20,7 @@
 //! it. The payload CRC covers payload and padding.
 
 use alloc::vec::Vec;
+use core::fmt;
 
 use crate::cast;
 use crate::checksum::{Crc32, Salt, crc32};
@@ -380,7 +381,7 @@ impl FrameHeader {
 
 /// A frame that is ready but for its place: payload, padding and payload CRC are done before any
 /// lock is taken, the header when number and offset are known.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PreparedFrame {
     kind: FrameKind,
     encoding: Encoding,
@@ -389,6 +390,18 @@ pub struct PreparedFrame {
     payload_crc: u32,
     /// Room for the header, payload, padding.
     bytes: Vec<u8>,
+}
+
+/// Lengths only: entry bytes are the caller's, and nobody else's to see.
+impl fmt::Debug for PreparedFrame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PreparedFrame")
+            .field("kind", &self.kind)
+            .field("encoding", &self.encoding)
+            .field("entry_count", &self.entry_count)
+            .field("payload_len", &self.payload_len)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Where a frame comes to stand.

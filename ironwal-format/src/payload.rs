@@ -14,6 +14,7 @@
 //! payload: it may be stored as LZ4, which [`compress`](crate::compress) is about.
 
 use alloc::vec::Vec;
+use core::fmt;
 use core::ops::Range;
 
 use crate::cast;
@@ -132,12 +133,23 @@ where
 }
 
 /// A batch that grows entry by entry, until it is prepared as one frame.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct BatchBuilder {
     limits: EntryLimits,
     ends: Vec<u32>,
     /// Room for the header, then the entries; with a capacity for the end offsets and the padding.
     bytes: Vec<u8>,
+}
+
+/// Lengths only: entry bytes are the caller's, and nobody else's to see.
+impl fmt::Debug for BatchBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BatchBuilder")
+            .field("limits", &self.limits)
+            .field("len", &self.len())
+            .field("entries_len", &self.entries_len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl BatchBuilder {

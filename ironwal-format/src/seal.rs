@@ -62,9 +62,9 @@ impl SparseTable {
         Some(point)
     }
 
-    /// Adds a point that [`note`](Self::note) gave to another table of the same segment.
-    pub fn push(&mut self, point: Point) {
-        self.points.push(point);
+    /// Adds points that [`note`](Self::note) gave to another table of the same segment.
+    pub fn extend(&mut self, points: impl IntoIterator<Item = Point>) {
+        self.points.extend(points);
     }
 
     /// The last point at or before `entry`, from where its frame is found by walking.

@@ -1,7 +1,7 @@
 //! One segment file of IronWal, and the door to the disk.
 //!
-//! [`SegmentWriter`] places frames, [`SegmentReader`] reads them by positioned reads, [`recover`]
-//! scans and writes again what was verified; all of them reach the disk through
+//! [`SegmentWriter`] places frames, [`SegmentReader`] reads them by positioned reads or through a
+//! mapping, [`recover`] scans and writes again what was verified; all of them reach the disk through
 //! [`Storage`](storage::Storage) and nothing else. What a segment is stands in
 //! [`ironwal_format`], and what a stream makes of segments in `ironwal-stream`.
 #![deny(unsafe_code)]
@@ -22,5 +22,5 @@ mod writer;
 pub use dir::{SegmentName, StreamDir};
 pub use error::{Error, ErrorKind, IoOp};
 pub use reader::{Frame, Read, SegmentReader, check_identity, read_header};
-pub use source::{FileSource, LOOKUP_WINDOW_LEN, SCAN_WINDOW_LEN};
-pub use writer::{FrameAt, SegmentWriter, WriteError, Written};
+pub use source::{FileSource, LOOKUP_WINDOW_LEN, SCAN_WINDOW_LEN, SegmentBytes};
+pub use writer::{FrameAt, Preallocation, SegmentWriter, WriteError, Written};

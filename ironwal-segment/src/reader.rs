@@ -1,8 +1,9 @@
-//! Reading of one segment by positioned reads.
+//! Reading of one segment, by positioned reads or through a mapping.
 //!
 //! A reader looks at no more than its [`Bounds`] allow, so it can work beside a writer: what lies
 //! behind the committed length is never looked at. Reading never repairs.
 
+use std::fmt;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -21,15 +22,26 @@ use ironwal_format::{SequenceNumber, cast::usize_from};
 use crate::dir::{SegmentName, StreamDir};
 use crate::error::{Error, ErrorKind, IoOp};
 use crate::io::read_up_to;
-use crate::source::FileSource;
+use crate::source::{FileSource, MappedSource, SegmentBytes, SegmentSource};
 use crate::storage::StorageFile;
 
 /// The entries of one frame: its plain payload, out of one whose checksum matched.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Frame {
     offset: u64,
     header: FrameHeader,
     payload: Bytes,
+}
+
+/// Lengths only: entry bytes are the caller's, and nobody else's to see.
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Frame")
+            .field("offset", &self.offset)
+            .field("header", &self.header)
+            .field("payload_len", &self.payload.len())
+            .finish()
+    }
 }
 
 impl Frame {
@@ -104,11 +116,11 @@ pub struct SegmentReader {
     name: SegmentName,
     salt: Salt,
     bounds: Bounds,
-    source: FileSource,
+    source: SegmentSource,
 }
 
 impl SegmentReader {
-    /// A reader of `file` that reads `window_len` bytes at a time and goes no further than `bounds`.
+    /// A reader that goes no further than `bounds`, and of a file reads `window_len` bytes at a time.
     ///
     /// # Errors
     ///
@@ -116,18 +128,22 @@ impl SegmentReader {
     pub fn new(
         dir: Arc<StreamDir>,
         name: SegmentName,
-        file: Arc<dyn StorageFile>,
+        bytes: SegmentBytes,
         bounds: Bounds,
         window_len: usize,
     ) -> Result<Self, Error> {
-        let len = match bounds.len {
-            u64::MAX => file
+        let len = match (&bytes, bounds.len) {
+            (SegmentBytes::File(file), u64::MAX) => file
                 .file_len()
                 .map_err(|source| Error::io(dir.display(&name.file_name()), IoOp::Read, source))?,
-            len => len,
+            (SegmentBytes::Mapped(bytes), u64::MAX) => cast::u64_from(bytes.len()),
+            (SegmentBytes::File(_) | SegmentBytes::Mapped(_), len) => len,
         };
         let bounds = Bounds { len, ..bounds };
-        let source = FileSource::new(file, len, window_len);
+        let source = match bytes {
+            SegmentBytes::File(file) => SegmentSource::File(FileSource::new(file, len, window_len)),
+            SegmentBytes::Mapped(bytes) => SegmentSource::Mapped(MappedSource::new(bytes, len)),
+        };
         let salt = dir.salt(name.ordinal);
         Ok(Self { dir, name, salt, bounds, source })
     }
@@ -135,6 +151,18 @@ impl SegmentReader {
     /// Where the first frame is expected.
     pub fn start(&self) -> Place {
         Place { offset: self.dir.header_len(), seq: self.name.base }
+    }
+
+    /// Whether nothing but zeros stands where a header would, or nothing at all.
+    ///
+    /// # Errors
+    ///
+    /// Those of the operating system.
+    pub fn is_blank(&mut self, at: Place) -> Result<bool, Error> {
+        let bytes = self.source.bytes_at(at.offset, usize_from(HEADER_LEN));
+        let is_blank =
+            bytes.map(|bytes| bytes.iter().take(usize_from(HEADER_LEN)).all(|byte| *byte == 0));
+        is_blank.map_err(|source| self.io(source))
     }
 
     /// Reads the frame at a place, or tells that it is lost.
@@ -252,7 +280,20 @@ impl SegmentReader {
     ) -> io::Result<Result<Bytes, FrameError>> {
         let at = offset + HEADER_LEN;
         let payload_len = cast::usize_from_u32(header.payload_len());
-        if let Some(padded) = self.source.in_window(at, header.padded_len()) {
+        let source = match &self.source {
+            SegmentSource::File(source) => source,
+            SegmentSource::Mapped(mapped) => {
+                let mut padded = mapped.slice(at, header.padded_len());
+                return Ok(header.check_payload(&padded).and_then(|()| {
+                    padded.truncate(payload_len);
+                    match header.encoding() {
+                        Encoding::Raw => Ok(padded),
+                        Encoding::Lz4 => unpack_lz4(&padded).map(Bytes::from),
+                    }
+                }));
+            }
+        };
+        if let Some(padded) = source.in_window(at, header.padded_len()) {
             return Ok(header.check_payload(padded).and_then(|()| {
                 let payload = padded.get(..payload_len).unwrap_or_default();
                 match header.encoding() {
@@ -263,7 +304,7 @@ impl SegmentReader {
         }
         // The header was found to end within the file, so this is bounded by what is there.
         let mut padded = vec![0; usize_from(header.padded_len())];
-        let read = read_up_to(self.source.file(), &mut padded, at)?;
+        let read = read_up_to(source.file(), &mut padded, at)?;
         padded.truncate(read);
         Ok(header.check_payload(&padded).and_then(|()| {
             padded.truncate(payload_len);

@@ -1,8 +1,10 @@
-//! A window on a file: what scans and walks read through.
+//! The bytes of a segment, as scans and walks see them: a window on a file, or a mapping of it.
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use ironwal_format::cast;
 use ironwal_format::walk::{MAX_WANT, Source};
 
@@ -19,7 +21,6 @@ pub const LOOKUP_WINDOW_LEN: usize = 4096 + 512;
 const _: () = assert!(SCAN_WINDOW_LEN >= MAX_WANT);
 
 /// The first `len` bytes of a file, read a window at a time.
-#[derive(Debug)]
 pub struct FileSource {
     file: Arc<dyn StorageFile>,
     len: u64,
@@ -43,6 +44,93 @@ impl FileSource {
     pub fn in_window(&self, offset: u64, len: u64) -> Option<&[u8]> {
         let from = cast::usize_from(offset.checked_sub(self.start)?);
         self.window.get(from..from.checked_add(cast::usize_from(len))?)
+    }
+}
+
+/// Where the bytes of a segment are.
+#[derive(Clone)]
+pub enum SegmentBytes {
+    /// In a file, to be read a window at a time.
+    File(Arc<dyn StorageFile>),
+    /// In a mapping of its first bytes, to be looked at where they are.
+    Mapped(Bytes),
+}
+
+/// The first bytes of a segment, by either way of reading.
+#[derive(Debug)]
+pub(crate) enum SegmentSource {
+    File(FileSource),
+    Mapped(MappedSource),
+}
+
+/// The first `len` bytes of a mapping. Like a file, it may be shorter than it should be.
+pub(crate) struct MappedSource {
+    bytes: Bytes,
+    len: u64,
+}
+
+/// Lengths only: entry bytes are the caller's, and nobody else's to see.
+impl fmt::Debug for FileSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileSource")
+            .field("file", &self.file)
+            .field("len", &self.len)
+            .field("start", &self.start)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Lengths only, and for one more reason: what lies behind the committed bytes of a mapping may not be
+/// there any more.
+impl fmt::Debug for SegmentBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(file) => f.debug_tuple("File").field(file).finish(),
+            Self::Mapped(bytes) => f.debug_tuple("Mapped").field(&bytes.len()).finish(),
+        }
+    }
+}
+
+/// As [`SegmentBytes`].
+impl fmt::Debug for MappedSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MappedSource").field("len", &self.len).finish_non_exhaustive()
+    }
+}
+
+impl MappedSource {
+    /// Nothing at or behind `len` is looked at.
+    pub(crate) fn new(mut bytes: Bytes, len: u64) -> Self {
+        bytes.truncate(cast::usize_from(len));
+        Self { bytes, len }
+    }
+
+    /// The bytes `offset..offset + len`, shared, or as many as there are.
+    pub(crate) fn slice(&self, offset: u64, len: u64) -> Bytes {
+        let available = self.bytes.len();
+        let from = cast::usize_from(offset).min(available);
+        let until = cast::usize_from(offset.saturating_add(len)).min(available);
+        self.bytes.slice(from..until)
+    }
+}
+
+impl Source for SegmentSource {
+    type Error = io::Error;
+
+    fn len(&self) -> u64 {
+        match self {
+            Self::File(file) => file.len,
+            Self::Mapped(mapped) => mapped.len,
+        }
+    }
+
+    fn bytes_at(&mut self, offset: u64, want: usize) -> io::Result<&[u8]> {
+        match self {
+            Self::File(file) => file.bytes_at(offset, want),
+            Self::Mapped(mapped) => {
+                Ok(mapped.bytes.get(cast::usize_from(offset)..).unwrap_or_default())
+            }
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::io;
 
+use ironwal_format::cast;
 use ironwal_format::checksum::Salt;
 use ironwal_format::frame::{MAX_SEGMENT_FILE_LEN, Placement, PreparedFrame};
 use ironwal_format::scan::Scan;
@@ -23,6 +24,27 @@ const MIN_RESERVE_LEN: u64 = 4 << 10;
 /// The largest step in which space is reserved.
 const MAX_RESERVE_LEN: u64 = 1 << 20;
 
+/// How many zeros are written at once.
+const ZEROS_LEN: usize = 64 << 10;
+
+/// How a segment file is made ready for what will be written to it.
+///
+/// A sync that follows a write into space that is ready is cheaper than one for which the file has
+/// to grow.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Preallocation {
+    /// Blocks are reserved ahead, in steps that double from 4 KiB to 1 MiB, where the file system can
+    /// do that; nothing is written twice.
+    #[default]
+    Reserve,
+    /// Zeros are written ahead, in the same steps: each byte is written twice, for syncs that cost
+    /// the file system nothing but data.
+    Zeros,
+    /// The file grows with each write.
+    Off,
+}
+
 /// Where appends to a segment go on.
 #[derive(Debug)]
 pub struct SegmentWriter {
@@ -32,18 +54,11 @@ pub struct SegmentWriter {
     position: u64,
     /// At most the length of the file: up to there, writes do not make it grow.
     reserved: u64,
-    reserve: Reserve,
+    preallocation: Preallocation,
     entry_count: u64,
     frame_count: u32,
     table: SparseTable,
     sealed: Sealed,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Reserve {
-    Ahead,
-    /// The file system cannot.
-    Never,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -71,16 +86,21 @@ pub enum WriteError {
 }
 
 impl SegmentWriter {
-    /// The writer of a segment that has nothing but its header. Space is reserved up to `max_len` at
+    /// The writer of a segment that has nothing but its header. Space is made ready up to `max_len` at
     /// the most, unless a frame needs more.
-    pub fn new(dir: &StreamDir, name: SegmentName, max_len: u64) -> Self {
+    pub fn new(
+        dir: &StreamDir,
+        name: SegmentName,
+        max_len: u64,
+        preallocation: Preallocation,
+    ) -> Self {
         Self {
             name,
             max_len,
             salt: dir.salt(name.ordinal),
             position: dir.header_len(),
             reserved: dir.header_len(),
-            reserve: Reserve::Ahead,
+            preallocation,
             entry_count: 0,
             frame_count: 0,
             table: SparseTable::default(),
@@ -204,6 +224,27 @@ impl SegmentWriter {
         Ok(())
     }
 
+    /// Makes space ready up to `end` or, in steps, further.
+    fn make_ready(&mut self, file: &dyn StorageFile, end: u64) -> io::Result<()> {
+        let ahead = reservation(self.reserved, end, self.max_len);
+        match self.preallocation {
+            Preallocation::Off => {}
+            Preallocation::Reserve => match reserve(file, ahead, end) {
+                Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                    self.preallocation = Preallocation::Off;
+                }
+                reserved => self.reserved = reserved?,
+            },
+            // There may be room for the frame itself: its write tells.
+            Preallocation::Zeros => {
+                if write_zeros(file, self.reserved, ahead).is_ok() {
+                    self.reserved = ahead;
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn write(
         &mut self,
         dir: &StreamDir,
@@ -215,16 +256,12 @@ impl SegmentWriter {
         let offset = self.position;
         let end = offset + frame.frame_len();
         assert!(end <= MAX_SEGMENT_FILE_LEN, "the caller checks that a frame fits");
-        let failed = |op, source| Error::io(dir.display(&self.name.file_name()), op, source);
-        if end > self.reserved && self.reserve == Reserve::Ahead {
-            match reserve(file, reservation(self.reserved, end, self.max_len), end) {
-                Ok(reserved) => self.reserved = reserved,
-                Err(error) if error.kind() == io::ErrorKind::Unsupported => {
-                    self.reserve = Reserve::Never;
-                }
-                // Nothing was written: zeros at the end are no frame.
-                Err(source) => return Err(WriteError::CutBack(failed(IoOp::Allocate, source))),
-            }
+        let name = self.name;
+        let failed = |op, source| Error::io(dir.display(&name.file_name()), op, source);
+        if end > self.reserved {
+            // Nothing was written if this fails: zeros at the end are no frame.
+            self.make_ready(file, end)
+                .map_err(|source| WriteError::CutBack(failed(IoOp::Allocate, source)))?;
         }
         let FrameAt { base, synced_len } = at;
         let bytes = frame.place(Placement { salt: self.salt, offset, base, synced_len });
@@ -262,6 +299,18 @@ fn reserve(file: &dyn StorageFile, ahead: u64, end: u64) -> io::Result<u64> {
         // There may be room for the frame itself.
         Err(_) => allocate(file, end).map(|()| end),
     }
+}
+
+/// Lets a file that ends at `from`, or has nothing but zeros from there on, have zeros up to `until`.
+fn write_zeros(file: &dyn StorageFile, from: u64, until: u64) -> io::Result<()> {
+    let zeros = vec![0; ZEROS_LEN.min(cast::usize_from(until.saturating_sub(from)))];
+    let mut at = from;
+    while at < until {
+        let len = zeros.len().min(cast::usize_from(until - at));
+        write_all(file, zeros.get(..len).unwrap_or_default(), at)?;
+        at += cast::u64_from(len);
+    }
+    Ok(())
 }
 
 /// Up to where to reserve, when `reserved` bytes are and `end` are needed: steps double from 4 KiB

@@ -1,14 +1,14 @@
 //! The making of a stream.
 
-use std::io;
 use std::sync::Arc;
 
-use ironwal_format::names::{INDEX_FILE, NEW_PREFIX, StreamFileName, StreamKey};
+use ironwal_format::names::{INDEX_FILE, NEW_PREFIX, StreamKey};
 use ironwal_format::seal::SparseTable;
 use ironwal_format::{Ordinal, SequenceNumber, StreamId};
-use ironwal_segment::storage::{EntryKind, Storage, StoragePath};
+use ironwal_segment::storage::{Storage, StoragePath};
 use ironwal_segment::{IoOp, SegmentName, SegmentWriter, StreamDir};
 
+use crate::delete::remove_remains;
 use crate::error::Error;
 use crate::index_file::{IndexWriter, write_new};
 use crate::options::StreamOptions;
@@ -45,7 +45,7 @@ pub fn create(
         let path = storage.display(new_path);
         move |source| Error::io(path, op, source)
     };
-    remove_new(&**storage, &new_name)?;
+    remove_remains(&**storage, &new_name)?;
     storage.create_dir(new_path).map_err(failed(IoOp::CreateDir))?;
     let new_dir = StreamDir::new(Arc::clone(storage), &new_name, key.clone(), id);
     let name = SegmentName { base: SequenceNumber::ZERO, ordinal: Ordinal::ZERO };
@@ -58,7 +58,7 @@ pub fn create(
     sync_root(&**storage)?;
 
     let dir = Arc::new(StreamDir::new(Arc::clone(storage), &dir_name, key.clone(), id));
-    let writer = SegmentWriter::new(&dir, name, options.max_segment_len);
+    let writer = SegmentWriter::new(&dir, name, options.max_segment_len, options.preallocation);
     let active = ActiveSegment {
         name,
         file: Some(Arc::clone(&file)),
@@ -69,38 +69,14 @@ pub fn create(
         dir: Arc::clone(&dir),
         first: SequenceNumber::ZERO,
         next: SequenceNumber::ZERO,
+        proven: SequenceNumber::ZERO,
         closed: Vec::new(),
         active: Some(active),
         missing: Vec::new(),
     };
-    let index = IndexWriter::new(Arc::clone(&dir), index_len, None);
+    let index = IndexWriter::new(Arc::clone(&dir), index_len, &[]);
     let write = WriteSide::new(Arc::clone(&dir), options, SequenceNumber::ZERO, writer, file);
     Ok(OpenStream { write, sync: SyncSide::new(dir, index), view })
-}
-
-/// Removes what an interrupted creation left behind, if there is anything. What is not ours in it is
-/// left alone, and then so is the directory.
-///
-/// # Errors
-///
-/// Those of the operating system.
-pub fn remove_new(storage: &dyn Storage, new_name: &str) -> Result<(), Error> {
-    let path = StoragePath::new(new_name);
-    let failed = |op| {
-        let path = storage.display(path);
-        move |source| Error::io(path, op, source)
-    };
-    let entries = match storage.list(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        listed => listed.map_err(failed(IoOp::List))?,
-    };
-    for entry in entries {
-        let ours = !matches!(StreamFileName::of(&entry.name), StreamFileName::Foreign);
-        if ours && entry.kind != EntryKind::Dir {
-            storage.unlink(path.join(&entry.name)).map_err(failed(IoOp::Unlink))?;
-        }
-    }
-    storage.remove_dir(path).map_err(failed(IoOp::RemoveDir))
 }
 
 /// Makes the names in the root durable.

@@ -109,6 +109,15 @@ impl Error {
         &self.kind
     }
 
+    /// Whether the operating system has no more files to give.
+    pub fn is_out_of_files(&self) -> bool {
+        // The same on every Unix system.
+        const ENFILE: i32 = 23;
+        const EMFILE: i32 = 24;
+        let ErrorKind::Io { source, .. } = &self.kind else { return false };
+        matches!(source.raw_os_error(), Some(ENFILE | EMFILE))
+    }
+
     /// Whether this is a finding about bytes or files of the stream, and not a failure of the
     /// machine.
     pub const fn is_finding(&self) -> bool {

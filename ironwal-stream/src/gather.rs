@@ -57,12 +57,26 @@ pub(crate) struct Identified {
     pub(crate) closed_cleanly: bool,
     /// The names of segments that were set aside.
     pub(crate) torn_names: Vec<String>,
+    /// The names of segments that the start record says are gone.
+    pub(crate) gone_names: Vec<String>,
 }
 
 impl Identified {
+    /// What is known of a segment. The facts are in the order of ordinals.
+    pub(crate) fn fact(&self, ordinal: Ordinal) -> Option<&SegmentFacts> {
+        let at = self.facts.binary_search_by_key(&ordinal, |segment| segment.ordinal);
+        self.facts.get(at.ok()?)
+    }
+
     /// What was found in the frames of a segment.
     pub(crate) fn scan(&self, ordinal: Ordinal) -> Option<&Scan> {
-        self.facts.iter().find(|segment| segment.ordinal == ordinal)?.file.scan()
+        self.fact(ordinal)?.file.scan()
+    }
+
+    /// The same, taken out.
+    pub(crate) fn into_scan(self, ordinal: Ordinal) -> Option<Scan> {
+        let mut facts = self.facts.into_iter();
+        facts.find(|segment| segment.ordinal == ordinal)?.file.into_scan()
     }
 
     /// Whether anything proves that entries of this stream were durable once, and so its name.
@@ -296,6 +310,8 @@ impl Gatherer<'_> {
         let dir = StreamDir::new(Arc::clone(self.storage), self.dir_name, self.key.clone(), id);
         let index_end = contents.and_then(index_end);
         let knowledge = contents.map(|contents| IndexKnowledge::of(&contents.records));
+        let start = knowledge.as_ref().and_then(|knowledge| knowledge.start);
+        let gone_names = start.map_or_else(Vec::new, |start| self.layout.before(start.ordinal));
         let mut facts = self.facts(&dir, knowledge.as_ref(), last, refusals)?;
         // The start record stands in front: a torn end hides none, a bad record may.
         let trust = match contents {
@@ -310,11 +326,12 @@ impl Gatherer<'_> {
         Ok(Identified {
             dir: Arc::new(dir),
             facts,
-            start: knowledge.as_ref().and_then(|knowledge| knowledge.start),
+            start,
             floor: knowledge.and_then(|knowledge| knowledge.floor),
             index_end,
             closed_cleanly,
             torn_names: self.layout.torn.clone(),
+            gone_names,
         })
     }
 
@@ -328,7 +345,10 @@ impl Gatherer<'_> {
     ) -> Result<BTreeMap<Ordinal, SegmentFacts>, Error> {
         let mut seen = Vec::with_capacity(self.layout.segments.len());
         let last_name = self.layout.segments.last().copied();
-        for name in &self.layout.segments {
+        let start = knowledge.and_then(|knowledge| knowledge.start);
+        let gone = |name: &SegmentName| start.is_some_and(|start| name.ordinal < start.ordinal);
+        // What is gone is not looked at, whatever it is.
+        for name in self.layout.segments.iter().filter(|name| !gone(name)) {
             let told = knowledge.and_then(|knowledge| told_of(knowledge, name.ordinal));
             if told.is_some_and(|told| told.base != name.base) {
                 // An ordinal that something vouches for is never used for another base.

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use ironwal_format::Ordinal;
 use ironwal_format::cast;
 use ironwal_format::index::{
-    IndexContents, IndexError, IndexRecord, MAX_INDEX_LEN, RECORD_LEN, encode_header,
-    encode_record, read_index,
+    IndexContents, IndexError, IndexRecord, MAX_INDEX_LEN, RECORD_LEN, SegmentRecord, StartRecord,
+    encode_header, encode_record, read_index,
 };
 use ironwal_format::names::{INDEX_FILE, INDEX_TEMP_FILE};
 use ironwal_segment::io::{allocate, read_up_to, write_all};
@@ -13,6 +14,7 @@ use ironwal_segment::storage::{OpenMode, Storage, StorageFile, StoragePath};
 use ironwal_segment::{IoOp, StreamDir};
 
 use crate::error::Error;
+use crate::sync_side::TruncateError;
 
 /// What reading an index gave.
 #[derive(Debug)]
@@ -105,25 +107,57 @@ pub(crate) fn write_new(
 /// Those of the operating system.
 pub(crate) fn replace(dir: &StreamDir, records: &[IndexRecord]) -> Result<u64, Error> {
     let len = write_new(dir, INDEX_TEMP_FILE, records)?;
-    let (from, to) = (dir.path().join(INDEX_TEMP_FILE), dir.path().join(INDEX_FILE));
-    let failed = |source| Error::io(dir.display(INDEX_TEMP_FILE), IoOp::Rename, source);
-    dir.storage().rename(from, to).map_err(failed)?;
+    rename_new(dir)?;
     dir.sync()?;
     Ok(len)
 }
 
-/// Appends records to the index.
+fn rename_new(dir: &StreamDir) -> Result<(), Error> {
+    let (from, to) = (dir.path().join(INDEX_TEMP_FILE), dir.path().join(INDEX_FILE));
+    let failed = |source| Error::io(dir.display(INDEX_TEMP_FILE), IoOp::Rename, source);
+    dir.storage().rename(from, to).map_err(failed)
+}
+
+/// Appends records to the index, and knows what stands in it.
 #[derive(Debug)]
 pub(crate) struct IndexWriter {
     dir: Arc<StreamDir>,
     len: u64,
+    start: Option<StartRecord>,
+    /// The sealed records, in the order of ordinals.
+    sealed: Vec<SegmentRecord>,
     last: Option<IndexRecord>,
+    /// Whether the last record is durable.
+    durability: Durability,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Durability {
+    Synced,
+    Written,
+    /// As `Synced`, unless whoever wrote it was killed before it was.
+    Found,
 }
 
 impl IndexWriter {
-    /// A writer behind the `len` bytes of an index that ends in `last`.
-    pub(crate) const fn new(dir: Arc<StreamDir>, len: u64, last: Option<IndexRecord>) -> Self {
-        Self { dir, len, last }
+    /// A writer behind the `len` bytes of an index that holds these records, durable.
+    pub(crate) fn new(dir: Arc<StreamDir>, len: u64, records: &[IndexRecord]) -> Self {
+        let mut sealed = Vec::new();
+        let mut start = None;
+        for record in records {
+            match *record {
+                IndexRecord::Sealed(record) => sealed.push(record),
+                IndexRecord::Start(record) => start = Some(record),
+                IndexRecord::Floor(_) => {}
+            }
+        }
+        let last = records.last().copied();
+        Self { dir, len, start, sealed, last, durability: Durability::Synced }
+    }
+
+    /// As [`new`](Self::new), of an index that was found so and may not be durable.
+    pub(crate) fn found(dir: Arc<StreamDir>, len: u64, records: &[IndexRecord]) -> Self {
+        Self { durability: Durability::Found, ..Self::new(dir, len, records) }
     }
 
     /// Opens the index, for [`append`](Self::append). It is opened for each record and closed again,
@@ -155,7 +189,8 @@ impl IndexWriter {
         }
     }
 
-    /// Appends a record and makes it durable.
+    /// Appends a record and makes it durable, after what is in front of it: a crash leaves no valid record
+    /// behind a bad one.
     ///
     /// # Errors
     ///
@@ -165,20 +200,105 @@ impl IndexWriter {
         file: &dyn StorageFile,
         record: IndexRecord,
     ) -> Result<(), Error> {
-        let failed = |op| {
-            let dir = &self.dir;
-            move |source| Error::io(dir.display(INDEX_FILE), op, source)
-        };
+        self.settle(file)?;
+        self.note(file, record)?;
+        self.sync(file)
+    }
+
+    /// Makes durable what is in front of the next record, if it may not be.
+    ///
+    /// # Errors
+    ///
+    /// Those of the operating system: the stream has to be fenced then.
+    pub(crate) fn settle(&mut self, file: &dyn StorageFile) -> Result<(), Error> {
+        match self.durability {
+            Durability::Synced => Ok(()),
+            Durability::Written | Durability::Found => self.sync(file),
+        }
+    }
+
+    /// Appends a record without making it durable. What is in front of it must be.
+    ///
+    /// # Errors
+    ///
+    /// Those of the operating system: the next record takes its place.
+    pub(crate) fn note(
+        &mut self,
+        file: &dyn StorageFile,
+        record: IndexRecord,
+    ) -> Result<(), Error> {
         let bytes = encode_record(record, self.dir.id(), self.len);
-        write_all(file, &bytes, self.len).map_err(failed(IoOp::Write))?;
-        file.sync_data().map_err(failed(IoOp::Sync))?;
+        write_all(file, &bytes, self.len).map_err(|source| self.failed(IoOp::Write, source))?;
         self.len += cast::u64_from(RECORD_LEN);
         self.last = Some(record);
+        self.durability = Durability::Written;
+        if let IndexRecord::Sealed(record) = record {
+            self.sealed.push(record);
+        }
+        Ok(())
+    }
+
+    /// Makes all records durable.
+    ///
+    /// # Errors
+    ///
+    /// Those of the operating system: nothing is known of the last record then.
+    pub(crate) fn sync(&mut self, file: &dyn StorageFile) -> Result<(), Error> {
+        file.sync_data().map_err(|source| self.failed(IoOp::Sync, source))?;
+        self.durability = Durability::Synced;
+        Ok(())
+    }
+
+    /// Replaces the index by one that begins with `start`, keeps the sealed records from there on, and
+    /// ends in `floor`; durable when this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`TruncateError::NotBegun`] while the index was not touched, else [`TruncateError::Unknown`]: which
+    /// of the two indexes counts is not known then.
+    pub(crate) fn replace(
+        &mut self,
+        start: StartRecord,
+        floor: SegmentRecord,
+    ) -> Result<(), TruncateError> {
+        let kept = self.sealed.iter().filter(|record| record.ordinal >= start.ordinal);
+        let sealed: Vec<_> = kept.copied().collect();
+        let records: Vec<_> = [IndexRecord::Start(start)]
+            .into_iter()
+            .chain(sealed.iter().copied().map(IndexRecord::Sealed))
+            .chain([IndexRecord::Floor(floor)])
+            .collect();
+        let len =
+            write_new(&self.dir, INDEX_TEMP_FILE, &records).map_err(TruncateError::NotBegun)?;
+        rename_new(&self.dir).map_err(|error| {
+            // A directory that cannot be opened, for want of a handle, was not renamed in.
+            if error.is_out_of_files() {
+                TruncateError::NotBegun(error)
+            } else {
+                TruncateError::Unknown(error)
+            }
+        })?;
+        self.dir.sync().map_err(|error| TruncateError::Unknown(error.into()))?;
+        *self = Self::new(Arc::clone(&self.dir), len, &records);
         Ok(())
     }
 
     /// The record that the index ends in.
     pub(crate) const fn last(&self) -> Option<IndexRecord> {
         self.last
+    }
+
+    /// Whether the index ends in this record, and that needs no sync.
+    pub(crate) fn ends_in_synced(&self, record: IndexRecord) -> bool {
+        self.last == Some(record) && self.durability != Durability::Written
+    }
+
+    /// The ordinal below which everything is gone.
+    pub(crate) fn start_ordinal(&self) -> Ordinal {
+        self.start.map_or(Ordinal::ZERO, |start| start.ordinal)
+    }
+
+    fn failed(&self, op: IoOp, source: std::io::Error) -> Error {
+        Error::io(self.dir.display(INDEX_FILE), op, source)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use ironwal_format::Ordinal;
 use ironwal_format::names::StreamFileName;
 use ironwal_segment::SegmentName;
 use ironwal_segment::storage::{EntryKind, Storage, StoragePath};
@@ -28,6 +29,26 @@ pub(crate) enum Presence {
     #[default]
     Absent,
     Present,
+}
+
+impl Layout {
+    /// The names of all segments below an ordinal, also of those that were set aside, in the order of
+    /// ordinals.
+    pub(crate) fn before(&self, ordinal: Ordinal) -> Vec<String> {
+        let segments = self.segments.iter().chain(&self.doubled).map(|name| name.file_name());
+        let mut names: Vec<_> = segments
+            .chain(self.torn.iter().cloned())
+            .filter_map(|name| match StreamFileName::of(&name) {
+                StreamFileName::Segment { ordinal: found, .. }
+                | StreamFileName::Torn { ordinal: found, .. } => {
+                    (found < ordinal).then_some((found, name))
+                }
+                StreamFileName::Index | StreamFileName::IndexTemp | StreamFileName::Foreign => None,
+            })
+            .collect();
+        names.sort_unstable();
+        names.into_iter().map(|(_, name)| name).collect()
+    }
 }
 
 /// Lists the directory of a stream.

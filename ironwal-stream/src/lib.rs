@@ -10,9 +10,12 @@
 #![forbid(unsafe_code)]
 
 mod create;
+mod delete;
 mod error;
+mod follow;
 mod gather;
 mod index_file;
+mod judge;
 mod layout;
 mod options;
 mod recover;
@@ -21,15 +24,17 @@ mod sync_side;
 mod view;
 mod write_side;
 
-pub use create::{create, remove_new};
+pub use create::create;
+pub use delete::{Deleted, delete, holds_ours, remove_remains};
 pub use error::{Error, ErrorKind, IoOp};
-pub use ironwal_segment::{Frame, StreamDir};
+pub use follow::{Followed, KnownEnd, follow};
+pub use ironwal_segment::{Frame, Preallocation, SegmentBytes, SegmentName, StreamDir};
 pub use options::{CorruptionPolicy, StreamOptions};
 pub use recover::{OpenStream, Opened, inspect, open};
 pub use report::{DamageReport, IndexFinding, StreamReport};
-pub use sync_side::{SyncSide, Synced};
+pub use sync_side::{FloorRoom, SyncSide, Synced, TruncateError, Truncation};
 pub use view::{
-    ActiveSegment, ClosedSegment, Cursor, CursorItem, MissingEntries, ReadSegment, StreamView,
-    ViewChange,
+    ActiveSegment, ClosedSegment, Cursor, CursorItem, MissingEntries, ReadSegment, RotatedView,
+    SegmentMap, StreamView, ViewChange,
 };
 pub use write_side::{Admission, AppendError, SyncWork, SyncedMark, WriteSide};

@@ -1,9 +1,11 @@
 //! The limits of one stream, and what is done about damage.
 
 use ironwal_format::payload::EntryLimits;
+use ironwal_segment::Preallocation;
 
 /// What is done when a stream that is opened for writing is damaged.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
 pub enum CorruptionPolicy {
     /// Nothing on disk is changed, and appends are refused.
     #[default]
@@ -25,6 +27,8 @@ pub struct StreamOptions {
     /// A segment is ended before it holds more entries than this; one that holds a single frame may
     /// hold more.
     pub max_segment_entry_count: u64,
+    /// How segment files are made ready for what will be written to them.
+    pub preallocation: Preallocation,
     /// What is done about damage.
     pub corruption: CorruptionPolicy,
 }

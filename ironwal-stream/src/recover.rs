@@ -3,28 +3,26 @@
 //! [`gather`](crate::gather) looks and changes nothing, [`plan`] decides, and
 //! [`open`] does what was decided. A reader that must change nothing stops after the decision.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ironwal_format::index::{IndexRecord, SegmentRecord};
+use ironwal_format::index::{IndexRecord, SegmentRecord, StartRecord};
 use ironwal_format::names::{StreamKey, torn_file_name};
-use ironwal_format::repair::{
-    Continuation, Damage, DamageKind, FileFacts, Plan, SegmentFacts, plan, plan_cut,
-};
+use ironwal_format::repair::{Continuation, Plan};
 use ironwal_format::{Ordinal, SequenceNumber};
-use ironwal_segment::recover::{rewrite, scan_segment};
+use ironwal_segment::recover::rewrite;
 use ironwal_segment::storage::{OpenMode, Storage, StorageFile};
-use ironwal_segment::{IoOp, SegmentName, SegmentWriter, StreamDir, check_identity, read_header};
+use ironwal_segment::{IoOp, SegmentName, SegmentWriter};
 
 use crate::create::sync_root;
 use crate::error::{Error, ErrorKind};
-use crate::gather::{Gathered, Identified, Refusal, gather};
+use crate::gather::{Identified, gather};
 use crate::index_file::{IndexWriter, file_len, replace};
+use crate::judge::{Judged, closed_view, judge, live_view, proven, segment_path};
 use crate::options::{CorruptionPolicy, StreamOptions};
-use crate::report::{DamageReport, StreamReport};
-use crate::sync_side::SyncSide;
-use crate::view::{ActiveSegment, ClosedSegment, MissingEntries, StreamView};
+use crate::report::StreamReport;
+use crate::sync_side::{SyncSide, remove_files};
+use crate::view::{ActiveSegment, StreamView};
 use crate::write_side::WriteSide;
 
 /// How many bytes an index may be longer than twice what it needs, before an opening replaces it:
@@ -67,12 +65,15 @@ pub struct OpenStream {
 /// 5. If the log does not end in an open segment: create the segment that ends it, sync it, sync the
 ///    directory. From then on what was given up is dead.
 /// 6. Replace the index whole, with a floor for the last segment and no other.
+/// 7. Unlink what a start record says is gone.
 ///
 /// A crash after any step leaves the same log for the next recovery to find: steps 2 and 5 change
-/// only what holds no entry, step 3 changes no byte, and step 6 says what is so by then. Where numbers
-/// are given up, a crash before the end of step 5 may leave the damage as it was, for either policy to
-/// find; one behind it leaves the shorter log, whole. After a clean close there is nothing to do after
-/// step 1.
+/// only what holds no entry, step 3 changes no byte, step 6 says what is so by then, and what step 7
+/// removes counts for nothing. Where numbers are given up, a crash before the end of step 5 may leave
+/// the damage as it was, for either policy to find; one behind it leaves the shorter log, whole. After a
+/// clean close there is nothing to do after step 1, but to sync the directory if there is a start record:
+/// what that says must be durable before step 7, and what was unlinked must not come back with a lost
+/// index.
 ///
 /// # Errors
 ///
@@ -108,266 +109,19 @@ pub fn inspect(
     let Some(gathered) = gather(storage, key)? else {
         return Ok(None);
     };
-    Ok(Some(match judge(storage, key, gathered, CorruptionPolicy::Error)? {
+    let proven = gathered.identified.as_ref().map(proven).transpose()?;
+    let (mut view, report) = match judge(storage, key, gathered, CorruptionPolicy::Error)? {
         Judged::Sound(identified, plan, mut report) => {
             report.set_aside =
                 plan.set_aside.map(|ordinal| segment_path(&identified.dir, &identified, ordinal));
-            (Some(closed_view(&identified.dir, &plan)), report)
+            (Some(live_view(identified, &plan)), report)
         }
         Judged::Refused(view, report) => (view, report),
-    }))
-}
-
-enum Judged {
-    Sound(Identified, Box<Plan>, StreamReport),
-    Refused(Option<StreamView>, StreamReport),
-}
-
-/// Looks into what is too short, and decides what the stream is, without changing anything.
-///
-/// # Errors
-///
-/// Those of the operating system.
-fn judge(
-    storage: &Arc<dyn Storage>,
-    key: &StreamKey,
-    gathered: Gathered,
-    policy: CorruptionPolicy,
-) -> Result<Judged, Error> {
-    let Gathered { identified, mut refusals, index, foreign_names } = gathered;
-    let mut report = StreamReport {
-        key: key.clone(),
-        first: SequenceNumber::ZERO,
-        next: SequenceNumber::ZERO,
-        segment_count: 0,
-        torn: None,
-        set_aside: None,
-        rewritten_len: 0,
-        index,
-        damage: Vec::new(),
-        given_up: None,
-        foreign_names,
     };
-    let none = SequenceNumber::ZERO;
-    let refuse = |error: Error| DamageReport { error, lost_from: none, lost_until: none };
-    let Some(mut identified) = identified else {
-        report.damage.extend(refusals.into_iter().map(|refusal| refuse(refusal.error)));
-        return Ok(Judged::Refused(None, report));
-    };
-    let short = scan_short(&mut identified, policy, &mut refusals)?;
-    let (facts, start) = (&identified.facts, identified.start);
-    let plan = match policy {
-        CorruptionPolicy::Truncate if refusals.is_empty() => plan_cut(facts, start),
-        CorruptionPolicy::Truncate | CorruptionPolicy::Error => plan(facts, start),
-    };
-    let dir = &identified.dir;
-    report.first = plan.first;
-    report.next = plan.end;
-    report.segment_count = plan.live.len();
-    report.torn = plan.torn.map(|(ordinal, tear)| (segment_path(dir, &identified, ordinal), tear));
-    if !refusals.is_empty() || !plan.damage.is_empty() {
-        let view = refused_view(&identified, &plan, refusals, &mut report);
-        if policy == CorruptionPolicy::Truncate
-            && plan.continuation == Continuation::OrdinalsExhausted
-        {
-            let path = storage.display(dir.path());
-            report.damage.push(refuse(Error::new(path, ErrorKind::Exhausted)));
-        }
-        return Ok(Judged::Refused(Some(view), report));
+    if let (Some(view), Some(proven)) = (&mut view, proven) {
+        view.proven = proven.min(view.next);
     }
-    let found = plan.cut.as_ref().map(|cut| &*cut.damage).unwrap_or_default();
-    let is_told = |short: &&Damage| found.iter().any(|damage| damage.ordinal == short.ordinal);
-    let short = short.iter().filter(|short| !is_told(short));
-    report.damage.extend(found.iter().chain(short).map(|damage| damage_report(dir, damage)));
-    if let Some(cut) = &plan.cut {
-        name_what_may_be_lost(&mut report.damage, cut.until);
-        let until = report.damage.iter().map(|damage| damage.lost_until).max();
-        report.given_up = Some(cut.from..until.unwrap_or(cut.until).max(cut.until));
-    }
-    if plan.continuation == Continuation::OrdinalsExhausted {
-        let path = storage.display(dir.path());
-        report.damage.push(refuse(Error::new(path, ErrorKind::Exhausted)));
-        return Ok(Judged::Refused(Some(closed_view(dir, &plan)), report));
-    }
-    Ok(Judged::Sound(identified, Box::new(plan), report))
-}
-
-/// Scans the segments that are shorter than their records, where these may be older than what ended
-/// the log before; with [`CorruptionPolicy::Truncate`] all of them, so that no more is given up than
-/// has to be. Gives what is wrong with those that were scanned for that, if it is only the length.
-fn scan_short(
-    identified: &mut Identified,
-    policy: CorruptionPolicy,
-    refusals: &mut Vec<Refusal>,
-) -> Result<Vec<Damage>, Error> {
-    let Identified { dir, facts, start, closed_cleanly, .. } = identified;
-    let first = start.map(|start| start.base).unwrap_or_default();
-    let mut short = Vec::new();
-    let mut limit = SequenceNumber::MAX;
-    for segment in facts.iter_mut().rev() {
-        let SegmentFacts { ordinal, base, record, ref file, .. } = *segment;
-        let later = limit;
-        if !matches!(file, FileFacts::Missing | FileFacts::Headless(..)) {
-            limit = limit.min(base);
-        }
-        let (FileFacts::Recorded { len }, Some(record)) = (file, record) else { continue };
-        let (len, expected) = (*len, record.len);
-        let is_cut_off = later < record.end;
-        let is_dead = base.max(first) >= later;
-        if len >= expected || is_dead || (policy == CorruptionPolicy::Error && !is_cut_off) {
-            continue;
-        }
-        let name = SegmentName { base, ordinal };
-        let file = dir.open_segment(name, OpenMode::Read)?;
-        if let Err(error) = check_identity(dir, name, &*file).map_err(Error::from) {
-            if !error.is_finding() {
-                return Err(error);
-            }
-            if !matches!(error.kind(), ErrorKind::Header { .. }) {
-                refusals.push(Refusal { error, segment: Some(name) });
-                continue;
-            }
-        }
-        let failed = |source| Error::io(dir.display(&name.file_name()), IoOp::Read, source);
-        let header = read_header(&*file).map_err(failed)?;
-        let scan = scan_segment(dir, name, &file, later)?;
-        let lost_from = scan.next.min(record.end);
-        segment.file = match header {
-            Ok(_) => FileFacts::Scanned(scan),
-            Err(error) => FileFacts::Headless(error, scan),
-        };
-        // The index has to be replaced.
-        *closed_cleanly = false;
-        if !is_cut_off {
-            let kind = DamageKind::Short { len, expected };
-            short.push(Damage { ordinal, base, kind, lost_from, lost_until: lost_from });
-        }
-    }
-    Ok(short)
-}
-
-fn segment_path(dir: &StreamDir, identified: &Identified, ordinal: Ordinal) -> PathBuf {
-    let segment = identified.facts.iter().find(|segment| segment.ordinal == ordinal);
-    let base = segment.map_or(SequenceNumber::ZERO, |segment| segment.base);
-    dir.display(&SegmentName { base, ordinal }.file_name())
-}
-
-fn damage_report(dir: &StreamDir, damage: &Damage) -> DamageReport {
-    let Damage { ordinal, base, kind, lost_from, lost_until } = *damage;
-    let kind = match kind {
-        DamageKind::Frame { offset, error } => ErrorKind::Frame { offset, source: error },
-        DamageKind::Header(error) => ErrorKind::of_header(error),
-        DamageKind::Short { len, expected } => ErrorKind::Short { len, expected },
-        DamageKind::Missing => ErrorKind::Missing,
-        DamageKind::Unsupported { .. } => ErrorKind::Unsupported,
-    };
-    let path = dir.display(&SegmentName { base, ordinal }.file_name());
-    DamageReport { error: Error::new(path, kind), lost_from, lost_until }
-}
-
-/// The view of a stream that is not appended to.
-fn closed_view(dir: &Arc<StreamDir>, plan: &Plan) -> StreamView {
-    StreamView {
-        dir: Arc::clone(dir),
-        first: plan.first,
-        next: plan.end,
-        closed: plan.live.iter().map(closed_segment).collect(),
-        active: None,
-        missing: Vec::new(),
-    }
-}
-
-/// The view of a stream that is damaged or has parts that are not judged, and what is told of them.
-///
-/// Readers never come to the end of the log in silence where entries may be lost: a segment that
-/// cannot be read is an error under the numbers that it held.
-fn refused_view(
-    identified: &Identified,
-    plan: &Plan,
-    refusals: Vec<Refusal>,
-    report: &mut StreamReport,
-) -> StreamView {
-    let dir = &identified.dir;
-    let mut view = closed_view(dir, plan);
-    // In the order of numbers, as they are come to.
-    let found = plan.damage.iter().map(|damage| Some(damage_report(dir, damage)));
-    let mut found: Vec<_> = found.collect();
-    let places: BTreeMap<_, _> = found
-        .iter()
-        .enumerate()
-        .rev()
-        .filter_map(|(at, damage)| Some((damage.as_ref()?.error.path().to_owned(), at)))
-        .collect();
-    for refusal in refusals {
-        let Refusal { error, segment } = refusal;
-        // The plan knows a segment that is refused as a gap, if as anything.
-        let place = places.get(error.path());
-        let gap = place.and_then(|at| found.get_mut(*at)).and_then(Option::take);
-        let (lost_from, lost_until) = match (gap, segment) {
-            (Some(gap), _) => (gap.lost_from, gap.lost_until),
-            (None, Some(name)) => not_judged(identified, plan, name),
-            (None, None) => (SequenceNumber::ZERO, SequenceNumber::ZERO),
-        };
-        report.damage.push(DamageReport { error, lost_from, lost_until });
-    }
-    report.damage.extend(found.into_iter().flatten());
-    name_what_may_be_lost(&mut report.damage, plan.end);
-    for DamageReport { error, lost_from: from, lost_until: until } in &report.damage {
-        let (from, until) = (*from, *until);
-        // The segments stand in the order of numbers.
-        let at = view.closed.partition_point(|live| live.until <= from);
-        let is_held = view.closed.get(at).is_some_and(|live| live.name.base < until);
-        if from < until && !is_held {
-            view.missing.push(MissingEntries { from, until, error: error.clone() });
-            view.first = view.first.min(from);
-            view.next = view.next.max(until);
-        }
-    }
-    report.first = view.first;
-    report.next = view.next;
-    view
-}
-
-/// Where nothing tells how many entries a segment held that cannot be read, behind the `end` of all
-/// that is known, it is taken to have held one.
-fn name_what_may_be_lost(damage: &mut [DamageReport], end: SequenceNumber) {
-    for damage in damage {
-        let is_unreadable = matches!(
-            damage.error.kind(),
-            ErrorKind::Missing
-                | ErrorKind::Foreign
-                | ErrorKind::NotOurs
-                | ErrorKind::Unsupported
-                | ErrorKind::Header { .. }
-        );
-        if is_unreadable && damage.lost_from == damage.lost_until && damage.lost_from == end {
-            damage.lost_until = end.checked_add(1).unwrap_or(SequenceNumber::MAX);
-        }
-    }
-}
-
-/// Which numbers a segment may hold that was not judged, and that no gap is the place of.
-fn not_judged(
-    identified: &Identified,
-    plan: &Plan,
-    name: SegmentName,
-) -> (SequenceNumber, SequenceNumber) {
-    let facts = &identified.facts;
-    let is_first = facts.iter().all(|segment| segment.ordinal > name.ordinal);
-    if is_first && name.base < plan.first && identified.start.is_none() {
-        return (name.base, plan.first);
-    }
-    let is_last = facts.iter().all(|segment| segment.ordinal < name.ordinal);
-    if is_last && name.base >= plan.end {
-        let known = identified.floor.filter(|floor| floor.ordinal == name.ordinal);
-        return (plan.end, known.map_or(name.base, |floor| floor.end).max(plan.end));
-    }
-    (SequenceNumber::ZERO, SequenceNumber::ZERO)
-}
-
-fn closed_segment(live: &ironwal_format::repair::LiveSegment) -> ClosedSegment {
-    let name = SegmentName { base: live.base, ordinal: live.ordinal };
-    ClosedSegment { name, until: live.until, len: live.len }
+    Ok(Some((view, report)))
 }
 
 /// The repair of one stream, as planned.
@@ -399,6 +153,7 @@ impl Repair<'_> {
             }
         };
         let index = self.index(tail.floor)?;
+        self.remove_gone()?;
         let Tail { writer, file, floor } = tail;
         let mut view = closed_view(&dir, &self.plan);
         view.closed.retain(|segment| segment.name.ordinal != floor.ordinal);
@@ -441,7 +196,9 @@ impl Repair<'_> {
             rewrite(dir, name, &file, scan, part.from)?;
             rewritten_len += part.until.saturating_sub(part.from);
         }
-        if !self.identified.closed_cleanly {
+        // What a truncation that was killed has renamed and unlinked may be in the cache only, though the
+        // index that it leaves covers everything.
+        if !self.identified.closed_cleanly || self.identified.start.is_some() {
             dir.sync()?;
         }
         if !self.identified.has_evidence() {
@@ -476,7 +233,8 @@ impl Repair<'_> {
     }
 
     fn writer(&self, name: SegmentName) -> SegmentWriter {
-        SegmentWriter::new(&self.identified.dir, name, self.options.max_segment_len)
+        let StreamOptions { max_segment_len, preallocation, .. } = self.options;
+        SegmentWriter::new(&self.identified.dir, name, max_segment_len, preallocation)
     }
 
     fn tail(&self, writer: SegmentWriter, file: Arc<dyn StorageFile>) -> Tail {
@@ -491,7 +249,7 @@ impl Repair<'_> {
     fn index(&self, floor: SegmentRecord) -> Result<IndexWriter, Error> {
         let dir = &self.identified.dir;
         let last = IndexRecord::Floor(floor);
-        let start = self.identified.start.map(IndexRecord::Start);
+        let start = self.start(floor).map(IndexRecord::Start);
         let sealed = self.plan.records.iter().copied().map(IndexRecord::Sealed);
         let records: Vec<_> = start.into_iter().chain(sealed).chain([last]).collect();
         if self.identified.closed_cleanly
@@ -499,14 +257,26 @@ impl Repair<'_> {
             && found == Some(last)
             && len <= 2 * file_len(dir, records.len()) + INDEX_SLACK_LEN
         {
-            return Ok(IndexWriter::new(Arc::clone(dir), len, found));
+            return Ok(IndexWriter::found(Arc::clone(dir), len, &records));
         }
         let len = replace(dir, &records)?;
-        Ok(IndexWriter::new(Arc::clone(dir), len, Some(last)))
+        Ok(IndexWriter::new(Arc::clone(dir), len, &records))
+    }
+
+    /// The start record; where it was lost with the index, what it has to be: without one a stream begins
+    /// with the first segment that it ever had.
+    fn start(&self, floor: SegmentRecord) -> Option<StartRecord> {
+        let SegmentRecord { base, ordinal, .. } = *self.plan.records.first().unwrap_or(&floor);
+        let was_lost = ordinal > Ordinal::ZERO && base == self.plan.first;
+        self.identified.start.or(was_lost.then_some(StartRecord { base, ordinal }))
+    }
+
+    /// Unlinks the segments in front of the start record: a truncation was interrupted.
+    fn remove_gone(&self) -> Result<(), Error> {
+        remove_files(&self.identified.dir, &self.identified.gone_names)
     }
 
     fn base(&self, ordinal: Ordinal) -> Option<SequenceNumber> {
-        let found = self.identified.facts.iter().find(|segment| segment.ordinal == ordinal);
-        found.map(|segment| segment.base)
+        self.identified.fact(ordinal).map(|segment| segment.base)
     }
 }

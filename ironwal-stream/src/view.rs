@@ -1,14 +1,17 @@
 //! What readers need to know of a stream: which segments hold which entries.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use ironwal_format::SequenceNumber;
+use ironwal_format::index::SegmentRecord;
 use ironwal_format::seal::{Point, SparseTable};
 use ironwal_format::walk::{Bounds, Place};
-use ironwal_segment::storage::{OpenMode, StorageFile};
+use ironwal_segment::storage::{MapKind, OpenMode, StorageFile};
 use ironwal_segment::{
-    Frame, LOOKUP_WINDOW_LEN, Read, SegmentName, SegmentReader, StreamDir, check_identity,
+    Frame, IoOp, LOOKUP_WINDOW_LEN, Read, SegmentBytes, SegmentName, SegmentReader, StreamDir,
+    check_identity,
 };
 
 use crate::error::{Error, ErrorKind};
@@ -25,6 +28,8 @@ pub struct StreamView {
     pub first: SequenceNumber,
     /// One past the last entry that readers may see.
     pub next: SequenceNumber,
+    /// All entries below this number are proven durable by what is on disk.
+    pub proven: SequenceNumber,
     /// The segments that are not appended to any more, in order.
     pub closed: Vec<ClosedSegment>,
     /// The one that is appended to; a stream that is damaged, or only looked at, has none.
@@ -57,6 +62,13 @@ pub struct ActiveSegment {
     pub len: u64,
 }
 
+impl ClosedSegment {
+    pub(crate) fn of(record: SegmentRecord) -> Self {
+        let SegmentRecord { base, end: until, len, ordinal } = record;
+        Self { name: SegmentName { base, ordinal }, until, len: u64::from(len) }
+    }
+}
+
 /// Entries that are lost with their segment.
 #[derive(Clone, Debug)]
 pub struct MissingEntries {
@@ -73,14 +85,25 @@ pub struct MissingEntries {
 pub struct ViewChange {
     /// One past the last entry that readers may see from now on.
     pub next: SequenceNumber,
-    /// The segment that was active before, and the one that is in its place.
-    pub rotated: Option<(ClosedSegment, SegmentName)>,
+    /// The rotation, if there was one.
+    pub rotated: Option<RotatedView>,
     /// The file of the active segment.
     pub file: Arc<dyn StorageFile>,
     /// Where frames of the active segment are.
     pub points: Vec<Point>,
     /// How many bytes of the active segment readers may look at.
     pub len: u64,
+}
+
+/// A rotation, as readers see it.
+#[derive(Debug)]
+pub struct RotatedView {
+    /// The segment that was active before.
+    pub closed: ClosedSegment,
+    /// Where frames of it are that readers were not told of before.
+    pub points: Vec<Point>,
+    /// The segment that is in its place.
+    pub active: SegmentName,
 }
 
 /// A segment to read from, with all that is needed for it: it outlives the view.
@@ -92,15 +115,59 @@ pub struct ReadSegment {
     pub name: SegmentName,
     /// How far it counts.
     pub bounds: Bounds,
-    /// The file, if it is open already.
-    pub file: Option<Arc<dyn StorageFile>>,
+    /// Where its bytes are, if that is known already; else the file is opened for each call.
+    pub bytes: Option<SegmentBytes>,
+}
+
+/// The bytes of a segment by a mapping, and how far they can be used.
+#[derive(Clone)]
+pub struct SegmentMap {
+    /// The mapping.
+    pub bytes: Bytes,
+    /// Bounds of at most so many bytes can be read through it.
+    pub covers: u64,
+}
+
+/// As [`SegmentBytes`]: the length only.
+impl fmt::Debug for SegmentMap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SegmentMap")
+            .field("len", &self.bytes.len())
+            .field("covers", &self.covers)
+            .finish()
+    }
 }
 
 impl ReadSegment {
     /// A segment that is not appended to any more.
     pub const fn closed(dir: Arc<StreamDir>, segment: ClosedSegment) -> Self {
         let ClosedSegment { name, until, len } = segment;
-        Self { dir, name, bounds: Bounds { len, until }, file: None }
+        Self { dir, name, bounds: Bounds { len, until }, bytes: None }
+    }
+
+    /// The same, to be read from these bytes.
+    #[must_use]
+    pub fn with_bytes(self, bytes: SegmentBytes) -> Self {
+        Self { bytes: Some(bytes), ..self }
+    }
+
+    /// Maps the file: all that the bounds allow, and where later writes are seen through a mapping, as
+    /// much as there is.
+    ///
+    /// # Errors
+    ///
+    /// The failure of the machine, which may be that files cannot be mapped there.
+    pub fn map(&self, file: &dyn StorageFile) -> Result<SegmentMap, Error> {
+        let failed =
+            |source| Error::io(self.dir.display(&self.name.file_name()), IoOp::Read, source);
+        let file_len = file.file_len().map_err(failed)?;
+        let wanted = match file.map_kind() {
+            MapKind::Shared => u64::MAX,
+            MapKind::Copied => self.bounds.len,
+        };
+        let len = wanted.min(file_len);
+        let bytes = file.map(len).map_err(failed)?;
+        Ok(SegmentMap { bytes, covers: self.bounds.len.max(len) })
     }
 
     /// Where a frame that holds, or stands before, `seq` is, by a point of the sparse table.
@@ -120,9 +187,18 @@ impl ReadSegment {
     ///
     /// That the entry is damaged, or the failure of the machine.
     pub fn get(&self, from: Place, seq: SequenceNumber) -> Result<Bytes, Error> {
-        let frame = self.reader(LOOKUP_WINDOW_LEN)?.find(from, seq)?;
+        let frame = self.find(from, seq)?;
         let offset = frame.offset();
         frame.into_entry(seq).map_err(|source| self.damaged(offset, source))
+    }
+
+    /// Reads the frame that holds an entry, walking from a place at or before it.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn find(&self, from: Place, seq: SequenceNumber) -> Result<Frame, Error> {
+        Ok(self.reader(LOOKUP_WINDOW_LEN)?.find(from, seq)?)
     }
 
     /// The sparse table of a segment that is not appended to any more.
@@ -151,16 +227,21 @@ impl ReadSegment {
     }
 
     fn reader(&self, window_len: usize) -> Result<SegmentReader, Error> {
-        let file = match &self.file {
-            Some(file) => Arc::clone(file),
-            None => self.open()?,
+        let bytes = match &self.bytes {
+            Some(bytes) => bytes.clone(),
+            None => SegmentBytes::File(self.open()?),
         };
-        Ok(SegmentReader::new(Arc::clone(&self.dir), self.name, file, self.bounds, window_len)?)
+        Ok(SegmentReader::new(Arc::clone(&self.dir), self.name, bytes, self.bounds, window_len)?)
     }
 
     /// Opens the file. One that is there but is something else is refused; a damaged header is not
     /// in the way of the entries, since each frame proves that it belongs here.
-    fn open(&self) -> Result<Arc<dyn StorageFile>, Error> {
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Missing`] if it is not there, [`ErrorKind::Foreign`] and [`ErrorKind::NotOurs`], and
+    /// the failure of the machine.
+    pub fn open(&self) -> Result<Arc<dyn StorageFile>, Error> {
         let file = match self.dir.open_segment(self.name, OpenMode::Read) {
             Err(error) if is_absent(&error) => {
                 return Err(Error::new(error.path(), ErrorKind::Missing));

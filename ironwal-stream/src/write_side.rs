@@ -15,7 +15,7 @@ use ironwal_segment::{FrameAt, SegmentName, SegmentWriter, StreamDir, WriteError
 use crate::error::{Error, ErrorKind};
 use crate::index_file::IndexWriter;
 use crate::options::StreamOptions;
-use crate::view::{ClosedSegment, ViewChange};
+use crate::view::{ClosedSegment, RotatedView, ViewChange};
 
 /// How much of which segment is durable, all earlier segments being durable whole.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -38,8 +38,21 @@ pub struct WriteSide {
     index: Option<Arc<dyn StorageFile>>,
     /// The segment that was active before, if the sync side was not told of the rotation yet.
     rotated: Option<Rotated>,
-    /// Points of the active segment that the sync side was not told of yet.
+    /// The same, if readers were not told of it yet.
+    closed: Option<RotatedView>,
+    /// Points of the active segment that readers were not told of yet.
     points: Vec<Point>,
+    /// Readers are shown nothing that is written until everything before this number is durable.
+    withheld: SequenceNumber,
+    rotations: Rotations,
+}
+
+/// Whether the active segment may be ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Rotations {
+    Allowed,
+    /// The index is being replaced: a handle of it would be of the old one.
+    Held,
 }
 
 /// A segment that was sealed, and what is needed to make that known.
@@ -66,7 +79,8 @@ pub enum AppendError {
 pub enum Admission {
     /// It can.
     Now,
-    /// It needs a rotation, and the one before is not durable yet: sync first.
+    /// It needs a rotation, and the one before is not durable yet, or the index is being replaced: sync
+    /// first, or wait for whoever has the sync side.
     AfterSync,
 }
 
@@ -78,7 +92,6 @@ pub struct SyncWork {
     pub(crate) file: Arc<dyn StorageFile>,
     pub(crate) len: u64,
     pub(crate) next: SequenceNumber,
-    pub(crate) points: Vec<Point>,
 }
 
 impl WriteSide {
@@ -89,8 +102,19 @@ impl WriteSide {
         writer: SegmentWriter,
         file: Arc<dyn StorageFile>,
     ) -> Self {
-        let file = Some(file);
-        Self { dir, options, next, writer, file, index: None, rotated: None, points: Vec::new() }
+        Self {
+            dir,
+            options,
+            next,
+            writer,
+            file: Some(file),
+            index: None,
+            rotated: None,
+            closed: None,
+            points: Vec::new(),
+            withheld: SequenceNumber::ZERO,
+            rotations: Rotations::Allowed,
+        }
     }
 
     /// One past the last entry that was written.
@@ -112,12 +136,56 @@ impl WriteSide {
     ///
     /// At most one sealed segment awaits its sync.
     pub fn admission(&self, frame: &PreparedFrame, mark: SyncedMark) -> Admission {
-        let first_is_durable = mark.ordinal == self.writer.ordinal();
-        if self.needs_rotation(frame) && !first_is_durable {
-            Admission::AfterSync
-        } else {
+        if self.needs_rotation(frame) { self.rotation_admission(mark) } else { Admission::Now }
+    }
+
+    /// Whether a rotation can be made, when `mark` is what is durable.
+    pub fn rotation_admission(&self, mark: SyncedMark) -> Admission {
+        let is_allowed = self.rotations == Rotations::Allowed;
+        if is_allowed && mark.ordinal == self.writer.ordinal() {
             Admission::Now
+        } else {
+            Admission::AfterSync
         }
+    }
+
+    /// Lets no rotation begin while the sync side replaces the index.
+    pub fn hold_rotations(&mut self) {
+        self.rotations = Rotations::Held;
+        self.index = None;
+    }
+
+    /// Lets rotations begin again.
+    pub const fn allow_rotations(&mut self) {
+        self.rotations = Rotations::Allowed;
+    }
+
+    /// The floor that holds when `mark` is what is durable, of the active segment, and `end` is one
+    /// past the last entry that is.
+    pub fn floor_at(&self, mark: SyncedMark, end: SequenceNumber) -> SegmentRecord {
+        let SegmentName { base, ordinal } = self.writer.name();
+        let len = u32::try_from(mark.len).expect("offsets in a segment have 32 bits");
+        SegmentRecord { base, end, len, ordinal }
+    }
+
+    /// Whether everything that was written is durable, names included, when `mark` is.
+    pub fn is_synced(&self, mark: SyncedMark) -> bool {
+        mark == self.written_mark() && self.rotated.is_none()
+    }
+
+    /// Whether a rotation was made that is not durable: its files are held open until it is.
+    pub const fn is_rotation_due(&self) -> bool {
+        self.rotated.is_some()
+    }
+
+    /// Whether readers may be shown what is written, when everything before `durable` is.
+    pub fn may_show(&self, durable: SequenceNumber) -> bool {
+        self.withheld <= durable
+    }
+
+    /// Readers are shown nothing that is written before all that was written so far is durable.
+    pub const fn withhold(&mut self) {
+        self.withheld = self.next;
     }
 
     /// Writes a frame behind all others; returns one past its last entry. `mark` is what is durable.
@@ -149,7 +217,7 @@ impl WriteSide {
         let file = self.open()?;
         let file = if self.needs_rotation(frame) {
             assert!(self.admission(frame, mark) == Admission::Now, "one rotation at a time");
-            self.rotate(file, mark, now)?
+            self.start_next(file, mark, now)?
         } else {
             file
         };
@@ -160,23 +228,58 @@ impl WriteSide {
         Ok(end)
     }
 
+    /// Ends the active segment and starts the next, if the active one holds anything. The rotation is
+    /// written, not durable. The steps are those of [`append`](Self::append).
+    ///
+    /// # Errors
+    ///
+    /// As [`append`](Self::append).
+    ///
+    /// # Panics
+    ///
+    /// If [`rotation_admission`](Self::rotation_admission) says to sync first.
+    pub fn rotate(
+        &mut self,
+        mark: SyncedMark,
+        now: impl FnOnce() -> u64,
+    ) -> Result<(), AppendError> {
+        if self.writer.is_empty() && !self.writer.is_sealed() {
+            return Ok(());
+        }
+        assert!(self.rotation_admission(mark) == Admission::Now, "one rotation at a time");
+        let file = self.open()?;
+        self.start_next(file, mark, now).map(drop)
+    }
+
+    /// Takes what readers were not told of yet.
+    ///
+    /// # Errors
+    ///
+    /// The failure to open the file again, if it was parked.
+    pub fn take_change(&mut self) -> Result<ViewChange, Error> {
+        let file = self.open_for_view()?;
+        Ok(ViewChange {
+            next: self.next,
+            rotated: self.closed.take(),
+            file,
+            points: std::mem::take(&mut self.points),
+            len: self.writer.position(),
+        })
+    }
+
     /// Takes what was written since this was called last, for one sync to cover.
     ///
     /// # Errors
     ///
     /// The failure to open the file again, if it was parked.
     pub fn take_work(&mut self) -> Result<SyncWork, Error> {
-        let file = match self.open() {
-            Ok(file) => file,
-            Err(AppendError::NotWritten(error) | AppendError::Broken(error)) => return Err(error),
-        };
+        let file = self.open_for_view()?;
         Ok(SyncWork {
             rotated: self.rotated.take(),
             name: self.writer.name(),
             file,
             len: self.writer.position(),
             next: self.next,
-            points: std::mem::take(&mut self.points),
         })
     }
 
@@ -187,9 +290,18 @@ impl WriteSide {
 
     /// Lets go of the file, if all that was written is durable; the next append opens it again.
     pub fn park(&mut self, mark: SyncedMark) {
-        if mark == self.written_mark() && self.rotated.is_none() {
+        if self.is_synced(mark) {
             self.file = None;
+            // A floor may take the room that an attempt to rotate has reserved.
+            self.index = None;
         }
+    }
+
+    /// Lets go of the file of a stream that is fenced: nothing of it will be synced any more.
+    pub fn abandon(&mut self) {
+        self.file = None;
+        self.index = None;
+        self.rotated = None;
     }
 
     /// The bytes of the active segment that a returned sync has covered; zero until every earlier
@@ -210,7 +322,7 @@ impl WriteSide {
         !fits && !self.writer.is_empty()
     }
 
-    fn rotate(
+    fn start_next(
         &mut self,
         file: Arc<dyn StorageFile>,
         mark: SyncedMark,
@@ -232,8 +344,13 @@ impl WriteSide {
         let record = record(&self.writer, self.next);
         self.index = None;
         self.rotated = Some(Rotated { file, index, record });
-        self.writer = SegmentWriter::new(&self.dir, name, self.options.max_segment_len);
-        self.points.clear();
+        self.closed = Some(RotatedView {
+            closed: ClosedSegment::of(record),
+            points: std::mem::take(&mut self.points),
+            active: name,
+        });
+        let StreamOptions { max_segment_len, preallocation, .. } = self.options;
+        self.writer = SegmentWriter::new(&self.dir, name, max_segment_len, preallocation);
         self.file = Some(Arc::clone(&created));
         Ok(created)
     }
@@ -247,6 +364,12 @@ impl WriteSide {
         let index = IndexWriter::open_with_room(&self.dir).map_err(AppendError::NotWritten)?;
         self.index = Some(Arc::clone(&index));
         Ok(index)
+    }
+
+    fn open_for_view(&mut self) -> Result<Arc<dyn StorageFile>, Error> {
+        self.open().map_err(|error| match error {
+            AppendError::NotWritten(error) | AppendError::Broken(error) => error,
+        })
     }
 
     fn open(&mut self) -> Result<Arc<dyn StorageFile>, AppendError> {
@@ -272,20 +395,6 @@ fn record(writer: &SegmentWriter, end: SequenceNumber) -> SegmentRecord {
     let SegmentName { base, ordinal } = writer.name();
     let len = u32::try_from(writer.position()).expect("offsets in a segment have 32 bits");
     SegmentRecord { base, end, len, ordinal }
-}
-
-impl SyncWork {
-    /// What readers may see, once this is durable.
-    pub(crate) fn into_change(self) -> ViewChange {
-        let rotated = self.rotated.map(|Rotated { record, .. }| {
-            let SegmentRecord { base, end: until, len, ordinal } = record;
-            let closed =
-                ClosedSegment { name: SegmentName { base, ordinal }, until, len: u64::from(len) };
-            (closed, self.name)
-        });
-        let Self { file, points, len, next, .. } = self;
-        ViewChange { next, rotated, file, points, len }
-    }
 }
 
 impl From<WriteError> for AppendError {

@@ -1,5 +1,5 @@
 //! Everything outside the log that it depends on: the disk, random ids, the clock, how many threads
-//! to recover with.
+//! to recover, sync and close with.
 
 use std::fmt;
 use std::io;
@@ -40,8 +40,8 @@ pub trait Host: fmt::Debug + Send + Sync + 'static {
 }
 
 impl Environment {
-    /// The operating system's randomness and clock, and this storage; recovery uses 16 threads,
-    /// or fewer where the process may have few files open.
+    /// The operating system's randomness and clock, and this storage; what is done to several streams
+    /// at once uses 16 threads, or fewer where the process may have few files open.
     pub fn new(storage: FileArc<dyn Storage>) -> Self {
         Self { storage, host: FileArc::new(SystemHost), recovery_threads: recovery_threads() }
     }
@@ -52,7 +52,7 @@ impl Environment {
         Self { host, ..self }
     }
 
-    /// Recovers with this many threads, where several streams are recovered at once.
+    /// Recovers, syncs and closes with this many threads, where that is done to several streams at once.
     #[must_use]
     pub fn with_recovery_threads(self, recovery_threads: NonZeroUsize) -> Self {
         Self { recovery_threads, ..self }

@@ -19,7 +19,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// A failure: which stream and which file it concerns, what it is, and what became of the entries
 /// of an append that it ended.
 ///
-/// It is cheap to clone, since one failed sync is told to all who waited for it.
+/// `Display` says which and what; why, with the numbers, is said by its
+/// [sources](std::error::Error::source). It is cheap to clone, since one failed sync is told to all who
+/// waited for it.
 #[derive(Clone, Debug)]
 pub struct Error(FileArc<Inner>);
 
@@ -65,8 +67,8 @@ pub enum ErrorKind {
     /// The log was closed.
     #[error("the log is closed")]
     Closed,
-    /// The directory of the stream is gone: somebody removed it while the log was open. It is noticed
-    /// when a file in it has to be opened.
+    /// The stream was deleted since this handle was got; there may be another with its key. Or somebody
+    /// removed its directory while the log was open: that is noticed when a file in it has to be opened.
     #[error("the stream was deleted")]
     Deleted,
     /// A sync failed: what it was to make durable may or may not be there when the stream is opened
@@ -174,6 +176,7 @@ pub(crate) enum Stop {
     Failed(StreamError),
     Panicked,
     Closed,
+    Deleted,
 }
 
 impl Error {
@@ -229,6 +232,7 @@ impl Error {
             Stop::Failed(error) => (Some(error.path().into()), ErrorKind::SyncFailed(error)),
             Stop::Panicked => (None, ErrorKind::Fenced(FenceCause::Panicked)),
             Stop::Closed => (None, ErrorKind::Closed),
+            Stop::Deleted => (None, ErrorKind::Deleted),
         };
         Self::build(Some(stream.to_owned()), path, kind, Outcome::Unknown)
     }
@@ -239,6 +243,7 @@ impl Error {
             Stop::Failed(error) => ErrorKind::Fenced(FenceCause::Failed(error)),
             Stop::Panicked => ErrorKind::Fenced(FenceCause::Panicked),
             Stop::Closed => ErrorKind::Closed,
+            Stop::Deleted => ErrorKind::Deleted,
         };
         Self::of(stream, kind)
     }
@@ -263,13 +268,14 @@ impl Error {
         self.0.outcome
     }
 
-    /// Whether entries that were durable are damaged or gone: reading on, or restoring a copy, is all
-    /// that helps.
+    /// Whether entries that were durable are damaged or gone: reading on, restoring a copy, or
+    /// [giving them up](crate::CorruptionPolicy::Truncate) is all that helps.
     pub fn is_damage(&self) -> bool {
         matches!(self.0.kind, ErrorKind::Damaged { .. } | ErrorKind::MissingSegment)
     }
 
-    /// Whether the stream takes no appends until [`Wal::reopen`](crate::Wal::reopen).
+    /// Whether the stream takes no appends until [`Wal::reopen`](crate::Wal::reopen), or was reopened
+    /// since this handle was got: then it is for a new handle to go on.
     pub fn is_fenced(&self) -> bool {
         matches!(self.0.kind, ErrorKind::Fenced(_) | ErrorKind::SyncFailed(_))
     }
@@ -284,9 +290,14 @@ impl Error {
         matches!(self.0.kind, ErrorKind::Closed)
     }
 
-    /// Whether the stream was removed while the log was open.
+    /// Whether the stream was deleted while the log was open.
     pub fn is_deleted(&self) -> bool {
         matches!(self.0.kind, ErrorKind::Deleted)
+    }
+
+    /// Whether the stream was reopened since the handle was got.
+    pub(crate) fn is_reopened(&self) -> bool {
+        matches!(self.0.kind, ErrorKind::Fenced(FenceCause::Reopened))
     }
 
     /// Whether a file is told to be absent.

@@ -1,19 +1,19 @@
 //! Iteration over the entries of a stream.
 
+use std::fmt;
 use std::iter::FusedIterator;
 
 use bytes::Bytes;
-use ironwal_format::SequenceNumber;
+use ironwal_format::{SequenceNumber, StreamId};
 use ironwal_stream::{Cursor, CursorItem, Error as StreamError, Frame};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::open_files::MAX_TRIES;
-use crate::state::Shared;
-use crate::sync::Arc;
+use crate::segment_cache::Reading;
+use crate::sync::FileArc as Arc;
 use crate::view::{Part, Snapshot};
 
 /// One entry of a stream.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Entry {
     /// Its sequence number.
@@ -22,18 +22,28 @@ pub struct Entry {
     pub data: Bytes,
 }
 
+/// The number and the length: entry bytes are the caller's, and not for logs.
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry").field("seq", &self.seq).field("len", &self.data.len()).finish()
+    }
+}
+
 /// The entries of a range of a stream, in order.
 ///
-/// What it yields was fixed when it was made: entries that are committed later are not among them. It
-/// needs no lock and no handle of the stream, and may be sent to another thread.
+/// Its end was fixed when it was made: entries that are committed later are not among what it yields.
+/// It needs no handle of the stream, and may be sent to another thread.
 ///
 /// Entries that are damaged are one error for each frame, segment or gap that is lost, and then the
-/// next readable entry. A failure of the operating system is one error, and the end.
+/// next readable entry. Where a truncation has overtaken it, it says [`ErrorKind::Truncated`] once,
+/// and goes on with the first entry that there is. A failure of the operating system is one error, and
+/// the end; so is [`ErrorKind::Deleted`].
 #[derive(Debug)]
 pub struct Iter {
     stream: Arc<str>,
-    /// Who to ask to hold fewer files open, where there are none to be had.
-    room: Option<Arc<Shared>>,
+    reading: Reading,
+    /// Who knows what became of the stream meanwhile.
+    origin: Option<Arc<dyn Origin>>,
     snapshot: Option<Snapshot>,
     /// Told before anything else.
     first_error: Option<Error>,
@@ -46,17 +56,25 @@ pub struct Iter {
     frame: Option<Frame>,
 }
 
+/// Where an iterator comes from.
+pub(crate) trait Origin: fmt::Debug + Send + Sync {
+    /// The number of the first entry that there is at this moment; that the stream was deleted, if what
+    /// there is now is not the incarnation `life` of it.
+    fn first_now(&self, life: StreamId) -> Result<SequenceNumber>;
+}
+
 impl Iter {
     pub(crate) fn new(
         stream: &str,
+        reading: Reading,
         snapshot: Option<Snapshot>,
-        at: SequenceNumber,
-        until: SequenceNumber,
+        (at, until): (SequenceNumber, SequenceNumber),
     ) -> Self {
         let stream = stream.into();
         Self {
             stream,
-            room: None,
+            reading,
+            origin: None,
             snapshot,
             first_error: None,
             at,
@@ -74,9 +92,9 @@ impl Iter {
         self
     }
 
-    /// Lets the iterator have other streams give up their files, where there are none to be had.
-    pub(crate) fn with_room(mut self, shared: Arc<Shared>) -> Self {
-        self.room = Some(shared);
+    /// Lets the iterator ask what became of the stream, where a segment is gone.
+    pub(crate) fn with_origin(mut self, origin: Arc<dyn Origin>) -> Self {
+        self.origin = Some(origin);
         self
     }
 
@@ -116,6 +134,10 @@ impl Iter {
             match self.read_with_room() {
                 Ok(CursorItem::Frame(frame)) => self.frame = Some(frame),
                 Ok(CursorItem::Lost(error, next)) => {
+                    // What was truncated or deleted is no damage, nor is what has come in its place.
+                    if let Some(overtaken) = self.overtaken() {
+                        return Some(Err(overtaken));
+                    }
                     let lost = next > self.at;
                     self.at = self.at.max(next);
                     if lost {
@@ -125,30 +147,37 @@ impl Iter {
                 Ok(CursorItem::End) => self.cursor = None,
                 Err(error) => {
                     self.until = self.at;
-                    return Some(Err(Error::below(&self.stream, &error)));
+                    return Some(Err(error));
                 }
             }
         }
     }
 
-    /// As [`read`](Self::read); again, with fewer files held open, where there are none to be had.
-    fn read_with_room(&mut self) -> Result<CursorItem, StreamError> {
-        let mut tries = 0;
-        loop {
-            let error = match self.read() {
-                Ok(item) => return Ok(item),
-                Err(error) => error,
-            };
-            let room = self.room.as_ref().map(|shared| &shared.open_files);
-            let is_out_of_files = Error::below(&self.stream, &error).is_out_of_files();
-            tries += 1;
-            if !is_out_of_files
-                || tries > MAX_TRIES
-                || room.is_none_or(|room| room.make_room() == 0)
-            {
-                return Err(error);
+    /// The error that tells what became of the stream, if that is why a segment is gone. The iterator
+    /// goes on with what is left.
+    fn overtaken(&mut self) -> Option<Error> {
+        let life = self.snapshot.as_ref()?.life();
+        match self.origin.as_ref()?.first_now(life) {
+            Ok(first) if first > self.at => {
+                self.at = first.min(self.until);
+                let kind = ErrorKind::Truncated { first_seq: first.get() };
+                Some(Error::of(&self.stream, kind))
+            }
+            Ok(_) => None,
+            Err(error) => {
+                self.until = self.at;
+                Some(error)
             }
         }
+    }
+
+    /// As [`read`](Self::read); again, with fewer files held open, where there are none to be had.
+    fn read_with_room(&mut self) -> Result<CursorItem> {
+        let files = Arc::clone(&self.reading.files);
+        let read =
+            files.with_room(|| self.read().map_err(|error| Error::below(&self.stream, &error)));
+        self.reading.settle();
+        read
     }
 
     /// Reads the next frame, out of the segment that holds the next entry.
@@ -158,11 +187,18 @@ impl Iter {
         }
         let part = self.snapshot.as_ref().map_or(Part::End, |snapshot| snapshot.part(self.at));
         let (opened, end) = match part {
-            Part::Active(segment, place) => (segment.cursor(place), self.until),
-            Part::Closed(segment, closed, range) => {
-                let is_inside = self.at > range.start;
-                let point = if is_inside { closed.point(&segment, self.at) } else { Ok(None) };
-                (point.and_then(|point| segment.cursor(segment.place(point))), range.end)
+            Part::Active(segment, place, cache) => {
+                let ready = self.reading.ready(segment, &cache);
+                (ready.and_then(|segment| segment.cursor(place)), self.until)
+            }
+            Part::Closed(segment, cache, range) => {
+                let ready = self.reading.ready(segment, &cache);
+                let opened = ready.and_then(|segment| {
+                    let is_inside = self.at > range.start;
+                    let point = if is_inside { cache.point(&segment, self.at)? } else { None };
+                    segment.cursor(segment.place(point))
+                });
+                (opened, range.end)
             }
             Part::Missing(error, next) => return Ok(CursorItem::Lost(error, next)),
             Part::End => {

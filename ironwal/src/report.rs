@@ -29,9 +29,14 @@ pub struct RecoveryReport {
     pub rewritten_len: u64,
     /// What was found of the index.
     pub index: IndexFinding,
-    /// What is damaged, missing, foreign, or of a newer version. If there is any, nothing on disk was
-    /// changed, appends to the stream fail, and what is undamaged can be read.
+    /// What is damaged, missing, foreign, or of a newer version. If there is any, and nothing was given
+    /// up for it, nothing on disk was changed, appends to the stream fail, and what is undamaged can be
+    /// read.
     pub damage: Vec<Damage>,
+    /// The numbers that were given up by [`CorruptionPolicy::Truncate`](crate::CorruptionPolicy): the
+    /// log ends in front of them, and gives them out again. What could be read of them is still in its
+    /// files, but not of the log any more.
+    pub given_up: Option<Range<u64>>,
     /// Names in the directory of the stream that are not the log's; they are left alone.
     pub foreign_names: Vec<String>,
 }
@@ -83,6 +88,7 @@ impl RecoveryReport {
             rewritten_len: report.rewritten_len,
             index: report.index,
             damage: damage.collect(),
+            given_up: report.given_up.map(|range| range.start.get()..range.end.get()),
             foreign_names: report.foreign_names,
             stream,
         }
@@ -100,6 +106,7 @@ impl RecoveryReport {
             rewritten_len: 0,
             index: IndexFinding::Sound,
             damage: Vec::new(),
+            given_up: None,
             foreign_names: Vec::new(),
         }
     }

@@ -93,7 +93,6 @@ impl<V> StreamStateMap<V> {
     }
 
     /// Removes `old`, if that is what stands under `key`: what whoever deletes a stream does last.
-    #[cfg(test)]
     pub(crate) fn remove(&self, key: &str, old: &Arc<V>) -> Exchange {
         let mut shard = self.shard(key).write();
         match shard.get(key) {

@@ -59,7 +59,10 @@ mod imp {
 
 #[cfg(all(test, ironwal_loom))]
 mod imp {
-    use std::{sync::PoisonError, time::Duration};
+    use std::{
+        sync::{PoisonError, TryLockError},
+        time::Duration,
+    };
 
     pub(crate) use loom::{
         sync::{Arc, MutexGuard, RwLockReadGuard, RwLockWriteGuard, atomic},
@@ -102,6 +105,15 @@ mod imp {
         /// Waits for the lock.
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
             self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+
+        /// Takes the lock, if nobody has it.
+        pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+            match self.0.try_lock() {
+                Ok(guard) => Some(guard),
+                Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => None,
+            }
         }
     }
 

@@ -7,16 +7,18 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use ironwal_format::SequenceNumber;
-use ironwal_format::seal::{Point, SparseTable};
+use ironwal_format::frame::FrameError;
+use ironwal_format::seal::SparseTable;
 use ironwal_format::walk::{Bounds, Place};
+use ironwal_format::{SequenceNumber, StreamId};
 use ironwal_stream::{
-    ActiveSegment, ClosedSegment, Error as StreamError, MissingEntries, ReadSegment, StreamView,
-    ViewChange,
+    ActiveSegment, ClosedSegment, Error as StreamError, Frame, KnownEnd, MissingEntries,
+    ReadSegment, RotatedView, SegmentBytes, SegmentName, StreamView, ViewChange,
 };
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::sync::{Arc, OnceLock};
+use crate::segment_cache::{Reading, SegmentCache};
+use crate::sync::{Arc, FileArc};
 
 /// The committed entries of a stream and where they are.
 #[derive(Debug)]
@@ -24,16 +26,24 @@ pub(crate) struct View {
     dir: Arc<ironwal_stream::StreamDir>,
     first: SequenceNumber,
     next: SequenceNumber,
-    closed: Arc<[Arc<Closed>]>,
-    active: Option<ActiveSegment>,
+    /// Copied before it is changed, if any iterator has it.
+    closed: Arc<Vec<Closed>>,
+    active: Option<Active>,
     missing: Arc<[MissingEntries]>,
 }
 
-/// A segment that is not appended to any more, and its sparse table once it was needed.
-#[derive(Debug)]
+/// A segment that is not appended to any more, and what is kept of it.
+#[derive(Clone, Debug)]
 pub(crate) struct Closed {
     segment: ClosedSegment,
-    table: OnceLock<SparseTable>,
+    cache: Arc<SegmentCache>,
+}
+
+/// The segment that is appended to, and what is kept of it.
+#[derive(Debug)]
+struct Active {
+    segment: ActiveSegment,
+    cache: Arc<SegmentCache>,
 }
 
 /// Where an entry is.
@@ -45,10 +55,17 @@ pub(crate) enum Located {
     Truncated(SequenceNumber),
     /// It is lost with its segment.
     Missing(StreamError),
-    /// It is in this segment, at or behind this place.
-    Active(ReadSegment, Place),
+    /// It is in this segment, which is appended to, at or behind this place.
+    Active(ReadSegment, Place, Arc<SegmentCache>),
     /// It is in this segment.
-    Closed(ReadSegment, Arc<Closed>),
+    Closed(ReadSegment, Arc<SegmentCache>),
+}
+
+/// A frame that holds an entry, and the segment that it is in.
+#[derive(Debug)]
+pub(crate) struct Found {
+    segment: ReadSegment,
+    frame: Frame,
 }
 
 impl View {
@@ -58,8 +75,8 @@ impl View {
             dir: view.dir,
             first: view.first,
             next: view.next,
-            closed: view.closed.into_iter().map(Closed::new).collect(),
-            active: view.active,
+            closed: Arc::new(view.closed.into_iter().map(Closed::new).collect()),
+            active: view.active.map(Active::new),
             missing: view.missing.into(),
         }
     }
@@ -74,21 +91,55 @@ impl View {
         self.next
     }
 
+    /// The directory of the stream.
+    pub(crate) const fn dir(&self) -> &Arc<ironwal_stream::StreamDir> {
+        &self.dir
+    }
+
+    /// Up to where the stream is known, if it can be followed from there.
+    pub(crate) fn known_end(&self) -> Option<KnownEnd> {
+        let Active { segment, .. } = self.active.as_ref()?;
+        let ActiveSegment { name, ref table, len, .. } = *segment;
+        Some(KnownEnd {
+            first: self.closed.first().map_or(name, |closed| closed.segment.name),
+            last: name,
+            at: Place { offset: len, seq: self.next },
+            point: table.points().last().copied(),
+        })
+    }
+
+    /// How many segments hold the entries, or will.
+    pub(crate) fn segment_count(&self) -> usize {
+        self.closed.len() + usize::from(self.active.is_some())
+    }
+
+    /// How many bytes of the segment files readers may look at; of segments that are damaged, nothing
+    /// is counted.
+    pub(crate) fn byte_len(&self) -> u64 {
+        let lens = self.closed.iter().map(|closed| closed.segment.len);
+        let closed: u64 = lens.filter(|len| *len < u64::MAX).sum();
+        closed + self.active.as_ref().map_or(0, |active| active.segment.len)
+    }
+
     /// Lets readers see what was committed.
     pub(crate) fn apply(&mut self, change: ViewChange) {
         let ViewChange { next, rotated, file, points, len } = change;
-        if let Some((closed, name)) = rotated {
-            let added = Closed::new(closed);
-            self.closed = self.closed.iter().cloned().chain([added]).collect();
-            let table = SparseTable::default();
-            self.active = Some(ActiveSegment { name, file: None, table, len });
-        }
-        if let Some(active) = &mut self.active {
-            active.file = Some(file);
-            active.len = len;
-            for point in points {
-                active.table.push(point);
+        if let Some(RotatedView { closed, points, active: name }) = rotated {
+            let mut ended = Closed::new(closed);
+            if let Some(Active { mut segment, cache }) = self.active.take() {
+                segment.table.extend(points);
+                cache.seal(segment.table);
+                ended.cache = cache;
             }
+            Arc::make_mut(&mut self.closed).push(ended);
+            let table = SparseTable::default();
+            let segment = ActiveSegment { name, file: None, table, len };
+            self.active = Some(Active::new(segment));
+        }
+        if let Some(Active { segment, .. }) = &mut self.active {
+            segment.file = Some(file);
+            segment.len = len;
+            segment.table.extend(points);
         }
         self.next = next;
     }
@@ -96,8 +147,24 @@ impl View {
     /// Lets go of the file of the active segment.
     pub(crate) fn park(&mut self) {
         if let Some(active) = &mut self.active {
-            active.file = None;
+            active.segment.file = None;
         }
+    }
+
+    /// The first segment that is needed for the entries from `seq` on, if any segment is in front of it.
+    pub(crate) fn first_kept(&self, seq: SequenceNumber) -> Option<SegmentName> {
+        let gone_count = self.closed.partition_point(|closed| closed.segment.until <= seq);
+        let active = self.active.as_ref().map(|active| active.segment.name);
+        let kept = self.closed.get(gone_count).map(|closed| closed.segment.name).or(active);
+        kept.filter(|_| gone_count > 0)
+    }
+
+    /// Lets readers see nothing of the segments in front of this one.
+    pub(crate) fn truncate(&mut self, first: SegmentName) {
+        let gone_count =
+            self.closed.partition_point(|closed| closed.segment.name.ordinal < first.ordinal);
+        Arc::make_mut(&mut self.closed).drain(..gone_count);
+        self.first = first.base;
     }
 
     /// Where an entry is.
@@ -109,17 +176,16 @@ impl View {
             return Located::Truncated(self.first);
         }
         if let Some(active) = &self.active
-            && seq >= active.name.base
+            && seq >= active.segment.name.base
         {
-            let segment = self.active_segment(active);
-            let place = segment.place(active.table.before(seq.since(active.name.base)));
-            return Located::Active(segment, place);
+            let (segment, place) = self.active_segment(active, seq);
+            return Located::Active(segment, place, Arc::clone(&active.cache));
         }
         let behind = self.closed.partition_point(|closed| closed.segment.name.base <= seq);
         let closed = behind.checked_sub(1).and_then(|at| self.closed.get(at));
         if let Some(closed) = closed.filter(|closed| seq < closed.segment.until) {
             let segment = ReadSegment::closed(Arc::clone(&self.dir), closed.segment);
-            return Located::Closed(segment, Arc::clone(closed));
+            return Located::Closed(segment, Arc::clone(&closed.cache));
         }
         match missing_at(&self.missing, seq) {
             Some(missing) => Located::Missing(missing.error.clone()),
@@ -133,21 +199,24 @@ impl View {
             dir: Arc::clone(&self.dir),
             closed: Arc::clone(&self.closed),
             active: self.active.as_ref().map(|active| {
-                let segment = self.active_segment(active);
-                let place = segment.place(active.table.before(start.since(active.name.base)));
-                (segment, place)
+                let (segment, place) = self.active_segment(active, start);
+                (segment, place, Arc::clone(&active.cache))
             }),
             missing: Arc::clone(&self.missing),
         }
     }
 
-    fn active_segment(&self, active: &ActiveSegment) -> ReadSegment {
-        ReadSegment {
+    /// The active segment, to be read from, and a place at or before an entry.
+    fn active_segment(&self, active: &Active, seq: SequenceNumber) -> (ReadSegment, Place) {
+        let ActiveSegment { name, ref file, ref table, len } = active.segment;
+        let segment = ReadSegment {
             dir: Arc::clone(&self.dir),
-            name: active.name,
-            bounds: Bounds { len: active.len, until: self.next },
-            file: active.file.clone(),
-        }
+            name,
+            bounds: Bounds { len, until: self.next },
+            bytes: file.as_ref().map(|file| SegmentBytes::File(FileArc::clone(file))),
+        };
+        let place = segment.place(table.before(seq.since(name.base)));
+        (segment, place)
     }
 }
 
@@ -158,49 +227,64 @@ fn missing_at(missing: &[MissingEntries], seq: SequenceNumber) -> Option<&Missin
 }
 
 impl Located {
-    /// Reads the entry `seq` of the stream `key`; `None` if it is not there yet.
-    pub(crate) fn get(&self, key: &str, seq: SequenceNumber) -> Result<Option<Bytes>> {
-        let entry = match self {
+    /// Reads the frame that holds the entry `seq` of the stream `key`; `None` if it is not there yet.
+    pub(crate) fn find(
+        self,
+        reading: &Reading,
+        key: &str,
+        seq: SequenceNumber,
+    ) -> Result<Option<Found>> {
+        let found = match self {
             Self::Beyond => return Ok(None),
             Self::Truncated(first) => {
                 let kind = ErrorKind::Truncated { first_seq: first.get() };
                 return Err(Error::of(key, kind));
             }
-            Self::Missing(error) => Err(error.clone()),
-            Self::Active(segment, place) => segment.get(*place, seq),
-            Self::Closed(segment, closed) => closed.get(segment, seq),
+            Self::Missing(error) => Err(error),
+            Self::Active(segment, place, cache) => {
+                reading.ready(segment, &cache).and_then(|segment| {
+                    let frame = segment.find(place, seq)?;
+                    Ok(Found { segment, frame })
+                })
+            }
+            Self::Closed(segment, cache) => reading.ready(segment, &cache).and_then(|segment| {
+                let frame = cache.find(&segment, seq)?;
+                Ok(Found { segment, frame })
+            }),
         };
-        entry.map(Some).map_err(|error| Error::below(key, &error))
+        found.map(Some).map_err(|error| Error::below(key, &error))
+    }
+}
+
+impl Found {
+    /// The bytes of an entry of the stream `key`, if this frame holds it; `None` if not.
+    pub(crate) fn entry(&self, key: &str, seq: SequenceNumber) -> Option<Result<Bytes>> {
+        let until = self.frame.end().min(self.segment.bounds.until);
+        let is_held = self.frame.base() <= seq && seq < until;
+        is_held.then(|| self.frame.entry(seq).map_err(|source| self.damaged(key, source)))
+    }
+
+    /// The bytes of the entry that was looked for.
+    pub(crate) fn into_entry(self, key: &str, seq: SequenceNumber) -> Result<Bytes> {
+        let Self { segment, frame } = self;
+        let offset = frame.offset();
+        frame.into_entry(seq).map_err(|source| Error::below(key, &segment.damaged(offset, source)))
+    }
+
+    fn damaged(&self, key: &str, source: FrameError) -> Error {
+        Error::below(key, &self.segment.damaged(self.frame.offset(), source))
     }
 }
 
 impl Closed {
-    fn new(segment: ClosedSegment) -> Arc<Self> {
-        Arc::new(Self { segment, table: OnceLock::new() })
+    fn new(segment: ClosedSegment) -> Self {
+        Self { segment, cache: Arc::default() }
     }
+}
 
-    /// The last point at or before an entry. The table is read when it is first needed, and kept.
-    pub(crate) fn point(
-        &self,
-        segment: &ReadSegment,
-        seq: SequenceNumber,
-    ) -> Result<Option<Point>, StreamError> {
-        let entry = seq.since(self.segment.name.base);
-        if let Some(table) = self.table.get() {
-            return Ok(table.before(entry));
-        }
-        let table = segment.table()?;
-        Ok(self.table.get_or_init(|| table).before(entry))
-    }
-
-    /// Reads one entry.
-    pub(crate) fn get(
-        &self,
-        segment: &ReadSegment,
-        seq: SequenceNumber,
-    ) -> Result<Bytes, StreamError> {
-        let place = segment.place(self.point(segment, seq)?);
-        segment.get(place, seq)
+impl Active {
+    fn new(segment: ActiveSegment) -> Self {
+        Self { segment, cache: Arc::default() }
     }
 }
 
@@ -208,9 +292,9 @@ impl Closed {
 #[derive(Clone, Debug)]
 pub(crate) struct Snapshot {
     dir: Arc<ironwal_stream::StreamDir>,
-    closed: Arc<[Arc<Closed>]>,
+    closed: Arc<Vec<Closed>>,
     /// With the place from where to walk to the first entry that will be asked for.
-    active: Option<(ReadSegment, Place)>,
+    active: Option<(ReadSegment, Place, Arc<SegmentCache>)>,
     missing: Arc<[MissingEntries]>,
 }
 
@@ -218,9 +302,9 @@ pub(crate) struct Snapshot {
 #[derive(Debug)]
 pub(crate) enum Part {
     /// The segment that is appended to, and a place at or before the entry.
-    Active(ReadSegment, Place),
+    Active(ReadSegment, Place, Arc<SegmentCache>),
     /// A segment that is not, and the range of its entries.
-    Closed(ReadSegment, Arc<Closed>, Range<SequenceNumber>),
+    Closed(ReadSegment, Arc<SegmentCache>, Range<SequenceNumber>),
     /// Entries that are lost with their segment, and the number behind them.
     Missing(StreamError, SequenceNumber),
     /// Nothing.
@@ -228,19 +312,24 @@ pub(crate) enum Part {
 }
 
 impl Snapshot {
+    /// Which incarnation of the stream it is of.
+    pub(crate) fn life(&self) -> StreamId {
+        self.dir.id()
+    }
+
     /// What holds the entry `seq`.
     pub(crate) fn part(&self, seq: SequenceNumber) -> Part {
-        if let Some((active, place)) = &self.active
+        if let Some((active, place, cache)) = &self.active
             && seq >= active.name.base
         {
-            return Part::Active(active.clone(), *place);
+            return Part::Active(active.clone(), *place, Arc::clone(cache));
         }
         let behind = self.closed.partition_point(|closed| closed.segment.name.base <= seq);
         let closed = behind.checked_sub(1).and_then(|at| self.closed.get(at));
         if let Some(closed) = closed.filter(|closed| seq < closed.segment.until) {
             let segment = ReadSegment::closed(Arc::clone(&self.dir), closed.segment);
             let range = closed.segment.name.base..closed.segment.until;
-            return Part::Closed(segment, Arc::clone(closed), range);
+            return Part::Closed(segment, Arc::clone(&closed.cache), range);
         }
         match missing_at(&self.missing, seq) {
             Some(missing) => Part::Missing(missing.error.clone(), missing.until),

@@ -5,17 +5,19 @@ use std::ops::{Range, RangeBounds};
 use std::path::Path;
 
 use bytes::Bytes;
-use ironwal_format::names::{LOCK_FILE, RootName, StreamFileName, StreamKey};
+use ironwal_format::names::{LOCK_FILE, RootName, StreamKey};
 use ironwal_segment::storage::{EntryKind, StdStorage, Storage, StorageLock, StoragePath};
+use ironwal_stream::Deleted;
 
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, IoOp, Result};
 use crate::iter::Iter;
-use crate::open_files::OpenFiles;
 use crate::options::WalOptions;
 use crate::report::RecoveryReport;
 use crate::root_latch::RootLatch;
-use crate::state::{Shared, StreamState};
+use crate::segment_cache::Reading;
+use crate::state::{Death, Shared, StreamState};
+use crate::stats::{Counters, Counts, WalStats};
 use crate::stream::Stream;
 use crate::stream_map::{Exchange, StreamStateMap};
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -37,14 +39,17 @@ pub struct Wal {
 pub(crate) struct Inner {
     pub(crate) shared: Arc<Shared>,
     streams: StreamStateMap<StreamState>,
+    /// Held while the state of a stream is replaced or removed, and when the log lets go of its lock: the
+    /// state that the map has is never a dead one then. It is taken before all other locks.
+    exchanges: Mutex<()>,
     /// Held from opening to closing.
     lock: Mutex<Option<Box<dyn StorageLock>>>,
 }
 
 impl Wal {
-    /// Opens the log in the directory `root`, which is made, durably, if it is not there. Nothing of
-    /// any stream is read: a stream is recovered when it is first used, or by
-    /// [`recover_all`](Self::recover_all).
+    /// Opens the log in the directory `root`, which is made, durably and with all directories above it,
+    /// if it is not there. Nothing of any stream is read: a stream is recovered when it is first used, or
+    /// by [`recover_all`](Self::recover_all).
     ///
     /// Whatever else is in the directory is left alone.
     ///
@@ -53,6 +58,8 @@ impl Wal {
     /// [`ErrorKind::Locked`] at once if another writer holds it, in this process or another;
     /// [`ErrorKind::InvalidOption`]; and what the operating system says.
     pub fn open(root: impl AsRef<Path>, options: WalOptions) -> Result<Self> {
+        // Before anything is made.
+        options.check()?;
         let root = root.as_ref();
         let storage = StdStorage::create(root)
             .map_err(|source| Error::of_root(root, IoOp::CreateDir, source))?;
@@ -81,15 +88,26 @@ impl Wal {
         remove_unfinished(storage)?;
         let shared = Arc::new(Shared {
             options,
-            open_files: OpenFiles::new(options.max_open_segments),
+            reading: Reading::new(options.read_strategy, options.max_open_segments),
             closed: AtomicBool::new(false),
+            retired: Counters::default(),
             environment,
         });
-        let lock = Mutex::new(Some(lock));
-        Ok(Self { inner: Arc::new(Inner { shared, streams: StreamStateMap::new(), lock }) })
+        let inner = Inner {
+            shared,
+            streams: StreamStateMap::new(),
+            exchanges: Mutex::new(()),
+            lock: Mutex::new(Some(lock)),
+        };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// A handle of the stream with this key. Nothing is read or written.
+    ///
+    /// A key is any text that is not empty and has at most 240 bytes when it is encoded as the name of a
+    /// directory: `a-z`, `0-9`, `-`, `_` and `.` take one byte, `A-Z` two, and every other byte of its UTF-8
+    /// three, as a dot at either end does. Keys differ also where they differ in case alone. Each that is
+    /// used takes a little memory until the log is closed.
     ///
     /// # Errors
     ///
@@ -138,7 +156,7 @@ impl Wal {
         self.stream(key)?.iter(range)
     }
 
-    /// The number of the first entry of a stream.
+    /// The number of the first entry of a stream: see [`Stream::first_seq`].
     ///
     /// # Errors
     ///
@@ -147,7 +165,7 @@ impl Wal {
         self.stream(key)?.first_seq()
     }
 
-    /// One past the last committed entry of a stream.
+    /// One past the last committed entry of a stream: see [`Stream::next_seq`].
     ///
     /// # Errors
     ///
@@ -156,7 +174,7 @@ impl Wal {
         self.stream(key)?.next_seq()
     }
 
-    /// The first number of a stream that is not known to be durable.
+    /// The first number of a stream that is not known to be durable: see [`Stream::durable_seq`].
     ///
     /// # Errors
     ///
@@ -190,34 +208,108 @@ impl Wal {
     /// Opens a stream anew that takes no appends: fenced by a failure, or refused for damage that was
     /// mended meanwhile. Gives what was found. Handles that were got before stay dead; get new ones.
     ///
-    /// A stream that works is left as it is.
+    /// A stream that works is left as it is, and the report is that of its opening.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::InvalidKey`], [`ErrorKind::Closed`], and what the operating system says; then the
     /// next call that uses the stream tries again. Damage is told in the report.
     pub fn reopen(&self, key: &str) -> Result<RecoveryReport> {
-        loop {
-            let old = self.state(key)?;
-            if old.is_stopped() {
-                old.retire();
-                let new = StreamState::new(old.key().clone(), Arc::clone(&self.inner.shared));
-                match self.inner.streams.replace(key, &old, Arc::new(new)) {
-                    // Whoever was faster has made the new one: look at that.
-                    Exchange::Done | Exchange::Stale => continue,
-                }
+        let state = self.fresh_state(key)?;
+        let stream = Stream::new(Arc::clone(&self.inner), Arc::clone(&state));
+        let (first_seq, next_seq) = match (stream.first_seq(), stream.next_seq()) {
+            (Ok(first), Ok(next)) => (first, next),
+            // Refused and unreadable: the report says why.
+            (Err(error), _) | (_, Err(error)) => match state.report() {
+                Some(report) => return Ok(report.clone()),
+                None => return Err(error),
+            },
+        };
+        let made_now = || RecoveryReport::of_new(key, first_seq..next_seq);
+        Ok(state.report().cloned().unwrap_or_else(made_now))
+    }
+
+    /// The state of a stream, a new one if the one that there is takes no appends.
+    fn fresh_state(&self, key: &str) -> Result<Arc<StreamState>> {
+        let exchange = self.inner.exchanges.lock();
+        let old = self.state(key)?;
+        if !old.is_stopped() {
+            return Ok(old);
+        }
+        let debt = old.debt();
+        old.retire(Death::Replaced);
+        let new = Arc::new(old.successor(debt));
+        let replaced = self.inner.streams.replace(key, &old, Arc::clone(&new));
+        assert!(replaced == Exchange::Done, "nobody else replaces states meanwhile");
+        drop(exchange);
+        Ok(new)
+    }
+
+    /// Makes everything durable that was appended to any stream before: when this returns it survives a
+    /// power cut. Several streams are synced at a time.
+    ///
+    /// # Errors
+    ///
+    /// The first failure, after all streams were tried; as [`Stream::sync`]. [`ErrorKind::Closed`].
+    pub fn sync(&self) -> Result<()> {
+        self.inner.check_open()?;
+        let thread_count = self.inner.shared.environment.recovery_threads.get();
+        let states = self.inner.streams.snapshot();
+        let states: Vec<_> = states.into_iter().filter(|state| state.may_need_sync()).collect();
+        side_by_side(thread_count, &states, |state| match state.sync() {
+            // It was deleted, or recovered from disk, meanwhile; or it takes no appends.
+            Err(error) if error.is_deleted() || error.is_reopened() || state.is_refused() => Ok(()),
+            // It was fenced before, and all who had to be told of that were.
+            Err(error) if error.is_fenced() && state.debt().is_none() => Ok(()),
+            synced => synced,
+        })
+    }
+
+    /// Deletes a stream, durably when this returns. Gives whether there was one. What is read of it
+    /// already stays readable for whoever holds it; all handles of it say [`ErrorKind::Deleted`] from
+    /// now on, also when a stream with the same key is made anew, which begins with number 0.
+    ///
+    /// Its directory is renamed, then its files are removed. Files in it that are not the log's are left
+    /// in the renamed directory, whose name begins with `.trash-`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidKey`], [`ErrorKind::Closed`], and what the operating system says. Handles
+    /// that were got before are dead then too; whether the stream is still there, and whether all of
+    /// its files are gone, a new handle and the next opening will tell.
+    pub fn delete_stream(&self, key: &str) -> Result<bool> {
+        let exchange = self.inner.exchanges.lock();
+        let state = self.state(key)?;
+        if state.is_absent()? {
+            // An earlier deletion may have failed to make itself durable.
+            sync_root(&*self.inner.shared.environment.storage)?;
+            return Ok(false);
+        }
+        let debt = state.debt();
+        state.retire(Death::Deleted);
+        let deleted = state.delete_files();
+        let removed = match debt {
+            // It may still be there.
+            Some(_) if deleted.is_err() => {
+                self.inner.streams.replace(key, &state, Arc::new(state.successor(debt)))
             }
-            let stream = Stream::new(Arc::clone(&self.inner), Arc::clone(&old));
-            let (first_seq, next_seq) = match (stream.first_seq(), stream.next_seq()) {
-                (Ok(first), Ok(next)) => (first, next),
-                // Refused and unreadable: the report says why.
-                (Err(error), _) | (_, Err(error)) => match old.report() {
-                    Some(report) => return Ok(report.clone()),
-                    None => return Err(error),
-                },
-            };
-            let made_now = || RecoveryReport::of_new(key, first_seq..next_seq);
-            return Ok(old.report().cloned().unwrap_or_else(made_now));
+            Some(_) | None => self.inner.streams.remove(key, &state),
+        };
+        assert!(removed == Exchange::Done, "nobody else removes states meanwhile");
+        drop(exchange);
+        Ok(deleted? == Deleted::Yes)
+    }
+
+    /// What is known of the log, at about one moment. Nothing is read for it.
+    pub fn stats(&self) -> WalStats {
+        let Shared { reading, retired, .. } = &*self.inner.shared;
+        let states = self.inner.streams.snapshot();
+        let counts = states.iter().map(|state| state.counters().read());
+        WalStats {
+            used_stream_count: states.len(),
+            open_segment_count: reading.files.count(),
+            mapped_segment_count: reading.maps.count(),
+            counts: counts.fold(retired.read(), Counts::plus),
         }
     }
 
@@ -226,35 +318,18 @@ impl Wal {
     ///
     /// # Errors
     ///
-    /// The first failure of the operating system, after all streams were tried. Damage is told in the
-    /// reports.
+    /// [`ErrorKind::Closed`], what the operating system says when streams are listed, and its first
+    /// failure with a stream, after all were tried. Damage is told in the reports.
     pub fn recover_all(&self) -> Result<Vec<RecoveryReport>> {
         self.inner.check_open()?;
         let environment = &self.inner.shared.environment;
         let keys = stream_keys(&*environment.storage)?;
-        let next = AtomicUsize::new(0);
-        let failure = Mutex::new(None);
-        let recover = || {
-            while let Some(key) = keys.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let opened = self.state(key.as_str()).and_then(|state| state.open());
-                if let Err(error) = opened
-                    && error.io_error().is_some()
-                {
-                    failure.lock().get_or_insert(error);
-                }
-            }
-        };
-        thread::scope(|scope| {
-            let helpers = environment.recovery_threads.get().min(keys.len()).saturating_sub(1);
-            for _ in 0..helpers {
-                scope.spawn(recover);
-            }
-            recover();
-        });
-        match failure.into_inner() {
-            Some(error) => Err(error),
-            None => Ok(self.recovery_reports()),
-        }
+        side_by_side(environment.recovery_threads.get(), &keys, |key| {
+            let opened = self.state(key.as_str()).and_then(|state| state.open());
+            // Damage is in the report.
+            opened.or_else(|error| if error.io_error().is_some() { Err(error) } else { Ok(()) })
+        })?;
+        Ok(self.recovery_reports())
     }
 
     /// What was found of each stream that was recovered so far, in the order of keys. Streams that were
@@ -275,7 +350,7 @@ impl Wal {
     ///
     /// The first failure, after all streams were tried and the lock was let go of;
     /// [`ErrorKind::Closed`] if the log was closed before. Streams that were fenced are not told of
-    /// again.
+    /// again, unless entries of them were acknowledged as written and never became durable.
     pub fn close(&self) -> Result<()> {
         self.inner.close()
     }
@@ -304,14 +379,12 @@ impl Inner {
             return Err(Error::new(ErrorKind::Closed));
         }
         // A stream that is opened from here on sees that the log is closed; all others are here.
-        let mut result = Ok(());
-        for state in self.streams.snapshot() {
-            let closed = state.close();
-            if result.is_ok() {
-                result = closed;
-            }
-        }
+        let thread_count = self.shared.environment.recovery_threads.get();
+        let result = side_by_side(thread_count, &self.streams.snapshot(), |state| state.close());
+        self.shared.reading.clear();
+        let exchange = self.exchanges.lock();
         drop(self.lock.lock().take());
+        drop(exchange);
         result
     }
 }
@@ -327,26 +400,54 @@ pub(crate) fn parse_key(key: &str) -> Result<StreamKey> {
     StreamKey::new(key).map_err(|error| Error::of(key, ErrorKind::InvalidKey(error)))
 }
 
-/// Removes streams whose making was interrupted: nobody was told of them.
+/// Removes streams whose making was interrupted, of which nobody was told, and finishes interrupted
+/// deletions.
+///
+/// The renaming of what is to be deleted is made durable first: it may be that of a process that was killed
+/// before it did so, and with a power cut the stream would come back without what was removed.
 fn remove_unfinished(storage: &dyn Storage) -> Result<()> {
-    for entry in list_root(storage)? {
-        if entry.kind == EntryKind::Dir && matches!(RootName::of(&entry.name), RootName::New) {
-            match ironwal_stream::remove_new(storage, &entry.name) {
-                Err(error) if is_not_empty(&error) => {}
-                removed => removed.map_err(|error| Error::below_root(&error))?,
-            }
+    let entries = list_root(storage)?;
+    if entries.iter().any(|entry| matches!(RootName::of(&entry.name), RootName::Trash)) {
+        sync_root(storage)?;
+    }
+    for entry in entries {
+        let is_unfinished = matches!(RootName::of(&entry.name), RootName::New | RootName::Trash);
+        if entry.kind == EntryKind::Dir && is_unfinished {
+            ironwal_stream::remove_remains(storage, &entry.name)
+                .map_err(|error| Error::below_root(&error))?;
         }
     }
     Ok(())
 }
 
-/// Whether a directory holds what is not ours, and so is left alone.
-fn is_not_empty(error: &ironwal_stream::Error) -> bool {
-    matches!(
-        error.kind(),
-        ironwal_stream::ErrorKind::Io { source, .. }
-            if source.kind() == io::ErrorKind::DirectoryNotEmpty
-    )
+/// Does something with all items, several at a time; gives the first failure after all were tried.
+fn side_by_side<T: Sync>(
+    thread_count: usize,
+    items: &[T],
+    run: impl Fn(&T) -> Result<()> + Sync,
+) -> Result<()> {
+    let next = AtomicUsize::new(0);
+    let failure = Mutex::new(None);
+    let work = || {
+        while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if let Err(error) = run(item) {
+                failure.lock().get_or_insert(error);
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..thread_count.min(items.len()) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    failure.into_inner().map_or(Ok(()), Err)
+}
+
+fn sync_root(storage: &dyn Storage) -> Result<()> {
+    let root = StoragePath::ROOT;
+    let failed = |source| Error::of_root(&storage.display(root), IoOp::SyncDir, source);
+    storage.sync_dir(root).map_err(failed)
 }
 
 fn list_root(storage: &dyn Storage) -> Result<Vec<ironwal_segment::storage::DirEntry>> {
@@ -374,16 +475,5 @@ pub(crate) fn stream_keys(storage: &dyn Storage) -> Result<Vec<StreamKey>> {
 pub(crate) fn is_stream(storage: &dyn Storage, key: &StreamKey) -> Result<bool> {
     let dir_name = key.dir_name();
     let path = StoragePath::new(&dir_name);
-    let entries = match storage.list(path) {
-        Err(error)
-            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
-        {
-            return Ok(false);
-        }
-        listed => {
-            listed.map_err(|source| Error::of_root(&storage.display(path), IoOp::List, source))?
-        }
-    };
-    let is_ours = |name: &str| !matches!(StreamFileName::of(name), StreamFileName::Foreign);
-    Ok(entries.iter().any(|entry| is_ours(&entry.name)))
+    ironwal_stream::holds_ours(storage, path).map_err(|error| Error::below(key.as_str(), &error))
 }

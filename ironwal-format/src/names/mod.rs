@@ -66,7 +66,7 @@ pub enum KeyError {
     /// It has no bytes.
     #[error("stream key is empty")]
     Empty,
-    /// It does not fit into a directory name.
+    /// It does not fit into a directory name of 240 bytes.
     #[error("stream key takes {encoded_len} bytes as a directory name, more than {max}", max = MAX_DIR_NAME_LEN)]
     TooLong {
         /// How many bytes it has when encoded.

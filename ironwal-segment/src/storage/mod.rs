@@ -149,6 +149,20 @@ pub trait StorageFile: fmt::Debug + Send + Sync + 'static {
     ///
     /// `InvalidInput` when the file is shorter than `len`, and those of the operating system.
     fn map(&self, len: u64) -> io::Result<Bytes>;
+
+    /// Whether bytes that are written later are seen through a mapping that was made before.
+    fn map_kind(&self) -> MapKind {
+        MapKind::Copied
+    }
+}
+
+/// What a mapping is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum MapKind {
+    /// The file itself: what is written to it later is seen.
+    Shared,
+    /// The bytes as they were when it was made.
+    Copied,
 }
 
 /// A lock that is held for as long as this value lives.

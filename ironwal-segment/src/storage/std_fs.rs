@@ -15,7 +15,9 @@ use bytes::Bytes;
 use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::{DirEntry, EntryKind, OpenMode, Storage, StorageFile, StorageLock, StoragePath};
+use super::{
+    DirEntry, EntryKind, MapKind, OpenMode, Storage, StorageFile, StorageLock, StoragePath,
+};
 use crate::mapped;
 
 const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
@@ -286,6 +288,10 @@ impl StorageFile for StdFile {
 
     fn map(&self, len: u64) -> io::Result<Bytes> {
         mapped::map(&self.file, len)
+    }
+
+    fn map_kind(&self) -> MapKind {
+        MapKind::Shared
     }
 }
 

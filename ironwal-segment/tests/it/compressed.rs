@@ -11,7 +11,7 @@ use ironwal_format::walk::Bounds;
 use ironwal_format::{Ordinal, SequenceNumber, StreamId};
 use ironwal_segment::recover::{rewrite, scan_segment};
 use ironwal_segment::storage::{MemStorage, Storage, StorageFile};
-use ironwal_segment::{ErrorKind, Read, SegmentName, SegmentReader, StreamDir};
+use ironwal_segment::{ErrorKind, Read, SegmentBytes, SegmentName, SegmentReader, StreamDir};
 
 const NAME: SegmentName = SegmentName { base: SequenceNumber::new(7), ordinal: Ordinal::new(1) };
 
@@ -78,9 +78,15 @@ fn a_reader_gives_plain_payloads_and_goes_on_behind_what_it_cannot_read() {
     let (dir, file) = segment();
     let bounds = Bounds { len: u64::MAX, until: end() };
     // A window for all of it, and one for a header.
-    for window_len in [1 << 16, 32] {
+    let len = file.file_len().unwrap();
+    let sources = [
+        (SegmentBytes::File(Arc::clone(&file)), 1 << 16),
+        (SegmentBytes::File(Arc::clone(&file)), 32),
+        (SegmentBytes::Mapped(file.map(len).unwrap()), 0),
+    ];
+    for (bytes, window_len) in sources {
         let reader =
-            || SegmentReader::new(Arc::clone(&dir), NAME, Arc::clone(&file), bounds, window_len);
+            || SegmentReader::new(Arc::clone(&dir), NAME, bytes.clone(), bounds, window_len);
         let (mut walk, mut found) = (reader().unwrap(), Vec::new());
         let mut at = walk.start();
         loop {

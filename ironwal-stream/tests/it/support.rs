@@ -29,6 +29,7 @@ impl World {
             entries: LIMITS,
             max_segment_len,
             max_segment_entry_count: u64::from(u32::MAX),
+            preallocation: ironwal_stream::Preallocation::Reserve,
             corruption: CorruptionPolicy::Error,
         };
         let storage = Arc::new(MemStorage::new());

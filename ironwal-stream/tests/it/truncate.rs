@@ -58,6 +58,7 @@ fn header_len() -> usize {
 
 fn options(corruption: CorruptionPolicy) -> StreamOptions {
     StreamOptions {
+        preallocation: ironwal_stream::Preallocation::Reserve,
         entries: LIMITS,
         max_segment_len: MAX_SEGMENT_LEN,
         max_segment_entry_count: 3,

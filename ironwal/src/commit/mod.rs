@@ -176,6 +176,48 @@ where
         self.state.lock().durable
     }
 
+    /// Runs `run` with the sync side, after whoever leads: nobody else syncs meanwhile. It returns what
+    /// is durable then, as `sync` of [`OnWay::commit`] does.
+    ///
+    /// # Errors
+    ///
+    /// The error of `run`, which fences the group, or why the group had stopped before.
+    ///
+    /// # Panics
+    ///
+    /// If `run` says that less is durable than was already.
+    pub(crate) fn exclusive(&self, run: impl FnOnce(&mut S) -> Result<u64, E>) -> Result<(), E> {
+        let mut state = self.state.lock();
+        loop {
+            if let Phase::Stopped(reason) = &state.phase {
+                return Err(reason.clone());
+            }
+            state = match Lead::take(self, state) {
+                Ok((lead, side)) => return lead.run(side, run),
+                Err(led) => self.moved.wait(led),
+            };
+        }
+    }
+
+    /// As [`exclusive`](Self::exclusive); `None` at once if somebody leads.
+    ///
+    /// # Errors
+    ///
+    /// As [`exclusive`](Self::exclusive).
+    pub(crate) fn try_exclusive(
+        &self,
+        run: impl FnOnce(&mut S) -> Result<u64, E>,
+    ) -> Option<Result<(), E>> {
+        let state = self.state.lock();
+        if let Phase::Stopped(reason) = &state.phase {
+            return Some(Err(reason.clone()));
+        }
+        match Lead::take(self, state) {
+            Ok((lead, side)) => Some(lead.run(side, run)),
+            Err(_) => None,
+        }
+    }
+
     /// Closes the group with a last sync: everything that `last` says it covered is durable when
     /// this returns `Ok`.
     ///
@@ -352,6 +394,16 @@ impl<'a, S, E> Lead<'a, S, E> {
                 Err(reason)
             }
         }
+    }
+
+    /// Does one thing with the sync side, and ends the lead.
+    fn run(mut self, mut side: S, run: impl FnOnce(&mut S) -> Result<u64, E>) -> Result<(), E>
+    where
+        E: Clone,
+    {
+        self.sync(&mut side, run)?;
+        self.give_back(side);
+        Ok(())
     }
 
     /// Ends the lead: the next who needs a sync may take the sync side.

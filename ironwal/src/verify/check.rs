@@ -11,29 +11,36 @@ use ironwal_format::scan::{Break, ScanEnd, ScanFrom, scan};
 use ironwal_format::walk::{Bounds, Place};
 use ironwal_segment::storage::{OpenMode, Storage, StorageFile, StoragePath};
 use ironwal_segment::{
-    ErrorKind as SegmentErrorKind, FileSource, Frame, Read, SCAN_WINDOW_LEN, SegmentReader,
-    StreamDir, check_identity,
+    ErrorKind as SegmentErrorKind, FileSource, Frame, Read, SCAN_WINDOW_LEN, SegmentBytes,
+    SegmentReader, StreamDir, check_identity,
 };
 use ironwal_stream::{
     ClosedSegment, Error as StreamError, ErrorKind as StreamErrorKind, IoOp, StreamReport,
+    StreamView,
 };
 
-use super::{Finding, FindingKind, Verification};
+use super::progress::Meter;
+use super::{Finding, FindingKind, Progress, Verification};
 use crate::error::{Error, Result};
 use crate::reader::{Look, offset};
 use crate::report::IndexFinding;
 use crate::sync::{Arc, FileArc};
 
-/// Reads all that one look saw.
+/// Reads all that one look saw, and shows how far it is.
 ///
 /// # Errors
 ///
 /// What the operating system says.
-pub(crate) fn verify(storage: &dyn Storage, look: Look) -> Result<Verification> {
+pub(crate) fn verify(
+    storage: &dyn Storage,
+    look: Look,
+    show: &mut dyn FnMut(Progress),
+) -> Result<Verification> {
     let Look { view, report } = look;
     let key = report.key.as_str().to_owned();
     let mut check = Check {
         findings: Vec::new(),
+        lost_end: false,
         verification: Verification {
             stream: key.clone(),
             first_seq: report.first.get(),
@@ -47,11 +54,16 @@ pub(crate) fn verify(storage: &dyn Storage, look: Look) -> Result<Verification> 
     };
     check.losses(&report);
     if let Some(view) = view {
-        for segment in &view.closed {
-            check.segment(&view.dir, *segment).map_err(|error| Error::below(&key, &error))?;
+        let segments: Vec<_> = segments(&view).collect();
+        let mut meter = Meter::new(&view.dir, &segments, show);
+        for segment in segments {
+            check
+                .segment(&view.dir, segment, &mut meter)
+                .map_err(|error| Error::below(&key, &error))?;
+            meter.passed();
         }
     }
-    let Check { mut verification, findings } = check;
+    let Check { mut verification, findings, .. } = check;
     let losses = findings.into_iter().map(|Loss { error, lost }| Finding {
         path: error.path().to_path_buf(),
         offset: offset(&error),
@@ -61,6 +73,13 @@ pub(crate) fn verify(storage: &dyn Storage, look: Look) -> Result<Verification> 
     verification.findings = losses.chain(remarks(storage, &report)).collect();
     verification.findings.sort_by(|a, b| (&a.path, a.offset).cmp(&(&b.path, b.offset)));
     Ok(verification)
+}
+
+/// All segments that hold entries, the last one as far as it was looked at.
+fn segments(view: &StreamView) -> impl Iterator<Item = ClosedSegment> + '_ {
+    let last = view.active.as_ref();
+    let last = last.map(|last| ClosedSegment { name: last.name, until: view.next, len: last.len });
+    view.closed.iter().copied().chain(last)
 }
 
 /// What an opening would mend, or leave alone.
@@ -99,6 +118,8 @@ struct Loss {
 struct Check {
     verification: Verification,
     findings: Vec<Loss>,
+    /// Whether the end of the segment that is read is lost.
+    lost_end: bool,
 }
 
 impl Check {
@@ -132,7 +153,12 @@ impl Check {
     }
 
     /// Reads one segment.
-    fn segment(&mut self, dir: &Arc<StreamDir>, segment: ClosedSegment) -> Result<(), StreamError> {
+    fn segment(
+        &mut self,
+        dir: &Arc<StreamDir>,
+        segment: ClosedSegment,
+        meter: &mut Meter<'_>,
+    ) -> Result<(), StreamError> {
         let ClosedSegment { name, until, len } = segment;
         let all = name.base..until;
         let path = dir.display(&name.file_name());
@@ -155,20 +181,28 @@ impl Check {
                 self.found(error, all);
                 return Ok(());
             }
-            // Each frame proves by itself that it belongs here.
-            self.found(error, name.base..name.base);
+            // Each frame proves by itself that it belongs here. What an opening finds of it, which may
+            // be that it held entries, stays.
+            let is_known = self.findings.iter().any(|loss| {
+                loss.error.path() == error.path() && offset(&loss.error) == offset(&error)
+            });
+            if !is_known {
+                self.found(error, name.base..name.base);
+            }
         }
         self.verification.segment_count += 1;
+        self.lost_end = false;
         self.verification.byte_len += len.min(file_len);
         let bounds = Bounds { len, until };
         let mut reader = SegmentReader::new(
             Arc::clone(dir),
             name,
-            FileArc::clone(&file),
+            SegmentBytes::File(FileArc::clone(&file)),
             bounds,
             SCAN_WINDOW_LEN,
         )?;
-        let at = self.frames(&mut reader, &path, until)?;
+        let at = self.frames(&mut reader, &path, until, meter)?;
+        self.narrow_short(&path, at.seq, until);
         // Behind the entries of a sealed segment is the seal; a damaged one may have anything there.
         if len < u64::MAX && at.seq == until && at.offset < len {
             self.seal(dir, segment, file, at)?;
@@ -182,9 +216,11 @@ impl Check {
         reader: &mut SegmentReader,
         path: &Path,
         until: SequenceNumber,
+        meter: &mut Meter<'_>,
     ) -> Result<Place, StreamError> {
         let mut at = reader.start();
         loop {
+            meter.at(at.offset);
             match reader.read(at)? {
                 Read::Frame(frame, next) => {
                     match first_bad(&frame) {
@@ -217,8 +253,24 @@ impl Check {
                 && matches!(loss.error.kind(), StreamErrorKind::Short { .. })
         });
         match short {
-            Some(loss) if lost.end == until => loss.lost = lost,
+            Some(loss) if lost.end == until => {
+                loss.lost = lost;
+                self.lost_end = true;
+            }
             Some(_) | None => self.found(error, lost),
+        }
+    }
+
+    /// Where a short file has all its entries nevertheless, none is lost with its end.
+    fn narrow_short(&mut self, path: &Path, read_until: SequenceNumber, until: SequenceNumber) {
+        let short = self.findings.iter_mut().find(|loss| {
+            loss.error.path() == path && matches!(loss.error.kind(), StreamErrorKind::Short { .. })
+        });
+        if let Some(loss) = short
+            && read_until == until
+            && !self.lost_end
+        {
+            loss.lost = until..until;
         }
     }
 

@@ -9,6 +9,7 @@
 //! count and is not read.
 
 mod check;
+mod progress;
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use crate::error::{Error, ErrorKind};
 
 pub(crate) use check::verify;
+pub use progress::Progress;
 
 /// What was found when all bytes of a stream that count were read and checked.
 #[derive(Clone, Debug)]
