@@ -6,6 +6,9 @@
 //!     cargo test --release --lib -p ironwal loom
 //! ```
 //!
+//! The module `state` is not compiled for loom, so [`stream`] mirrors it, function by function, on the
+//! real group commit and locks: who changes the order of steps in the one changes it in the other.
+//!
 //! A file is a stub that knows how much was written and how much of it was synced, and a model
 //! asserts what was acknowledged against it. Each model names, under "catches", the mistakes that
 //! were made in the real code or in the model's protocol to see it fail.
@@ -13,17 +16,42 @@
 //! What is deliberately not here: more than five threads (loom's limit), time, and the weakest
 //! memory orders (loom takes `SeqCst` for `AcqRel`).
 
+mod closing;
 mod commit;
+mod disk;
+mod parking;
 mod progress;
+mod rotation;
+mod stream;
 mod stream_map;
+mod truncation;
+
+use stream::Stream;
 
 use crate::{
     commit::{GroupClosed, LeaderGone},
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
+        thread,
     },
 };
+
+/// Tries every schedule of `run`, with three preemptions: what goes wrong in a stream may need so many.
+fn model(run: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(run);
+}
+
+/// Runs `run` on a stream, in a thread of its own.
+fn beside<T: 'static>(
+    stream: &Arc<Stream>,
+    run: impl FnOnce(&Stream) -> T + 'static,
+) -> thread::JoinHandle<T> {
+    let stream = Arc::clone(stream);
+    thread::spawn(move || run(&stream))
+}
 
 /// A stream's write side and its disk.
 struct Disk {
@@ -42,6 +70,8 @@ enum Stop {
     Write,
     Gone,
     Closed,
+    Deleted,
+    Replaced,
 }
 
 impl Disk {

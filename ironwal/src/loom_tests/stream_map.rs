@@ -88,9 +88,7 @@ impl Wal {
             let stream = self.stream();
             match self.append(&stream) {
                 Ok(()) => return stream,
-                Err(Deleted) => {
-                    self.map.remove(KEY, &stream);
-                }
+                Err(Deleted) => self.remove(&stream),
             }
         }
     }
@@ -105,7 +103,14 @@ impl Wal {
         }
         *slot = Slot::Dead;
         drop(slot);
-        self.map.remove(KEY, &stream);
+        self.remove(&stream);
+    }
+
+    /// Takes a dead state out of the map, unless somebody was faster.
+    fn remove(&self, stream: &Arc<Stream>) {
+        match self.map.remove(KEY, stream) {
+            Exchange::Done | Exchange::Stale => {}
+        }
     }
 }
 
@@ -195,7 +200,7 @@ fn listing_and_changing_one_shard_never_wait_for_each_other() {
                 let mut value = state.lock();
                 let other = map.get_or_create(second, || Mutex::new(10));
                 *value += 1;
-                map.remove(second, &other);
+                assert_eq!(map.remove(second, &other), Exchange::Done);
             })
         };
         let listed = map.snapshot();
