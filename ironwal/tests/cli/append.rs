@@ -75,7 +75,7 @@ fn a_batch_is_acknowledged_by_its_last_number_and_is_one_frame() {
     let ran = log.append(&["s", "--batch", "3", "--ack"], "a\nb\nc\nd\ne\nf\ng").expect(0);
     assert_eq!(ran.text(), "2\n5\n6\n");
     let ran = log.append(&["s", "--batch", "2", "--ack", "--json"], "h\ni\n").expect(0);
-    assert_eq!(ran.text(), "{\"seq\":8}\n");
+    assert_eq!(ran.text(), "{\"seq\":8,\"durable\":true}\n");
     let (_, summary) = log.verify(0);
     assert_eq!((&summary["entries"], &summary["frames"]), (&9.into(), &4.into()));
 }
@@ -125,6 +125,11 @@ fn what_cannot_be_meant_is_a_matter_of_usage_and_makes_nothing() {
         &["append", "s", "--segment-size", "2147483649"],
         &["append", "s", "--batch", "0"],
         &["append", "s", "--file"],
+        &["append", "s", "--sync", "never"],
+        &["append", "s", "--compression", "zip"],
+        &["cat", "s", "--format", "text"],
+        &["stat", ""],
+        &["dump", "surplus"],
         &["append"],
         &["cat"],
         &["cat", "s", "--from", "-1"],
@@ -142,7 +147,7 @@ fn what_cannot_be_meant_is_a_matter_of_usage_and_makes_nothing() {
 
 #[test]
 fn the_help_names_the_exit_codes() {
-    for args in [&["--help"][..], &["append", "--help"], &["cat", "--help"], &["verify", "-h"]] {
+    for args in [&["--help"][..], &["append", "--help"], &["stat", "--help"], &["dump", "-h"]] {
         let ran = run(Command::new(env!("CARGO_BIN_EXE_ironwal")).args(args), b"").expect(0);
         assert!(ran.text().contains("Exit codes:") && ran.text().contains("4  another process"));
     }

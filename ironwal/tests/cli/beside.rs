@@ -1,6 +1,6 @@
 //! Two processes on one log.
 
-use crate::support::{Log, Writer, feed, lines};
+use crate::support::{Log, Writer, dump, feed, lines};
 
 fn holder(log: &Log) -> Writer {
     let mut writer = log.writer(&["s"]);
@@ -18,8 +18,8 @@ fn a_second_writer_is_told_what_to_do_and_readers_need_no_lock() {
         assert!(ran.stdout.is_empty());
         let root = log.root();
         let expected = format!(
-            "ironwal: another process is writing to {}: stop it, or use cat, ls or verify, which \
-             need no lock\n",
+            "ironwal: another process is writing to {}: stop it, or use one of the other commands, \
+             which need no lock\n",
             root.display()
         );
         assert_eq!(ran.stderr, expected);
@@ -38,9 +38,12 @@ fn readers_change_nothing_beside_a_writer_behind_a_killed_one_and_after_damage()
     let log = Log::new();
     let look = |code: i32| {
         let before = log.image();
-        for args in [&["cat", "s"][..], &["verify"], &["verify", "s"], &["ls"]] {
+        let looks: [&[&str]; 6] =
+            [&["cat", "s"], &["verify"], &["verify", "s"], &["ls"], &["stat"], &["stat", "s"]];
+        for args in looks {
             log.run(args, b"").expect(code);
         }
+        dump(&log.segments("s")[0], &[]).expect(code);
         assert_eq!(before, log.image());
     };
     let writer = holder(&log);
@@ -69,6 +72,14 @@ fn a_live_writer_never_looks_damaged() {
         let (findings, summary) = log.verify(0);
         assert!(summary["entries"].as_u64().unwrap() >= found);
         assert!(findings.iter().all(|finding| finding["lost_until"] == 0), "{findings:?}");
+        let stat = log.run(&["stat", "s", "--json"], b"").expect(0).objects();
+        let (stream, segments) = stat.split_last().unwrap();
+        assert_eq!((&stream["first"], &stream["entries"]), (&0.into(), &stream["next"]));
+        assert!(stream["next"].as_u64().unwrap() >= found);
+        let counts = segments.iter().map(|segment| segment["entries"].as_u64().unwrap());
+        assert_eq!(Some(counts.sum()), stream["entries"].as_u64());
+        let dump = dump(log.segments("s").last().unwrap(), &["--json"]).expect(0).objects();
+        assert_ne!(dump.last().unwrap()["verdict"], "damaged");
         acknowledged = writer.ack().unwrap() + 1;
     }
     writer.kill();

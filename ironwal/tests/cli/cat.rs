@@ -51,6 +51,43 @@ fn json_may_stand_before_and_behind_the_command() {
 }
 
 #[test]
+fn raw_entries_have_nothing_between_them() {
+    let log = Log::new();
+    log.append(&["s"], b"one\n\xff\x00\n\ntwo").expect(0);
+    assert_eq!(log.cat(&["s", "--format", "raw"]).expect(0).stdout, b"one\xff\x00two");
+    assert_eq!(log.cat(&["s", "--format", "lines"]).expect(0).stdout, b"one\n\xff\x00\n\ntwo\n");
+}
+
+#[test]
+fn a_hex_dump_has_number_and_length_and_every_byte_of_an_entry() {
+    let log = Log::new();
+    log.append(&["s"], b"first line, and more\n\n\xff\x00~\x7f\n").expect(0);
+    let expected = "\
+0: 20 bytes
+  00000000  66 69 72 73 74 20 6c 69  6e 65 2c 20 61 6e 64 20  |first line, and |
+  00000010  6d 6f 72 65                                       |more|
+1: 0 bytes
+2: 4 bytes
+  00000000  ff 00 7e 7f                                       |..~.|
+";
+    assert_eq!(log.cat(&["s", "--format", "hex"]).expect(0).text(), expected);
+}
+
+#[test]
+fn json_is_short_for_a_format_and_goes_with_no_other() {
+    let log = Log::new();
+    log.append(&["s"], "x").expect(0);
+    let short = log.cat(&["s", "--json"]).expect(0).stdout;
+    assert_eq!(log.cat(&["s", "--format", "json"]).expect(0).stdout, short);
+    assert_eq!(log.cat(&["s", "--format", "json", "--json"]).expect(0).stdout, short);
+    for format in ["lines", "hex", "raw"] {
+        let ran = log.cat(&["s", "--json", "--format", format]).expect(2);
+        assert!(ran.stdout.is_empty() && ran.stderr.contains("--json"), "{}", ran.stderr);
+        assert_eq!(ran.stderr.lines().count(), 1);
+    }
+}
+
+#[test]
 fn an_absent_stream_and_an_absent_log_are_errors_that_say_so() {
     let log = Log::new();
     let ran = log.cat(&["s"]).expect(1);
@@ -131,9 +168,12 @@ fn a_torn_tail_is_nothing_to_speak_of() {
 #[test]
 fn a_reader_that_goes_away_is_no_panic() {
     let log = Log::new();
-    log.append(&["s", "--batch", "1000"], "0123456789\n".repeat(100_000)).expect(0);
-    for args in [&["cat", "s"][..], &["cat", "s", "--json"]] {
-        let mut command = log.command(args);
+    log.append(&["s", "--sync", "async"], "0123456789\n".repeat(50_000)).expect(0);
+    let [segment] = &log.segments("s")[..] else { panic!() };
+    let mut dump = std::process::Command::new(env!("CARGO_BIN_EXE_ironwal"));
+    dump.arg("dump").arg(segment);
+    let cats = [&["cat", "s"][..], &["cat", "s", "--json"], &["cat", "s", "--format", "hex"]];
+    for mut command in cats.map(|args| log.command(args)).into_iter().chain([dump]) {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         stdout.read_line(&mut String::new()).unwrap();

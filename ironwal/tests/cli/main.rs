@@ -8,6 +8,16 @@ mod beside;
 #[cfg(test)]
 mod cat;
 #[cfg(test)]
+mod dump;
+#[cfg(test)]
+mod odd;
+#[cfg(test)]
+mod progress;
+#[cfg(test)]
+mod stat;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
+mod sync;
 #[cfg(test)]
 mod verify;

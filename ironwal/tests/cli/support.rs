@@ -202,6 +202,11 @@ pub(crate) fn run(command: &mut Command, input: &[u8]) -> Ran {
     Ran { code: output.status.code().expect("it was not killed"), stdout: output.stdout, stderr }
 }
 
+/// `dump` of a file, wherever it is.
+pub(crate) fn dump(path: &Path, args: &[&str]) -> Ran {
+    run(Command::new(env!("CARGO_BIN_EXE_ironwal")).arg("dump").arg(path).args(args), b"")
+}
+
 /// Where `needle` stands in a file.
 #[track_caller]
 pub(crate) fn find(path: &Path, needle: &str) -> usize {

@@ -8,25 +8,29 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::ops::Range;
 use std::path::Path;
 
-use ironwal::{IndexFinding, RecoveryReport, Stream, Wal, WalOptions};
+use ironwal::{CompressionType, IndexFinding, RecoveryReport, Stream, SyncMode, Wal, WalOptions};
 
-use crate::args::Append;
+use crate::args::{Append, Compression, Sync};
 use crate::failure::{Code, Failure, describe};
-use crate::output::{Format, Object, Output, Reader, tell};
+use crate::output::{Format, Object, Output, Reader, plural, tell};
 
 /// The longest line, and the most bytes of a batch: what the log takes by default.
 const MAX_ENTRY_LEN: u64 = 64 << 20;
 
+/// What is promised of what was appended, before the end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Promise {
+    Durable,
+    Written,
+}
+
 pub(crate) fn run(args: &Append, format: Format) -> Result<Code, Failure> {
+    let options = options(args)?;
     let mut lines = Lines::open(&args.file)?;
     // Where there is no log, it is made for the first line and not for none.
     if !args.root.exists() && lines.is_empty()? {
         Appended::new(0).summarize(args, format)?;
         return Ok(Code::Fine);
-    }
-    let mut options = WalOptions::new().max_entry_len(MAX_ENTRY_LEN).max_batch_len(MAX_ENTRY_LEN);
-    if let Some(bytes) = args.segment_size {
-        options = options.max_segment_size(bytes);
     }
     let wal = Wal::open(&args.root, options)?;
     let stream = wal.stream(&args.stream)?;
@@ -37,11 +41,66 @@ pub(crate) fn run(args: &Append, format: Format) -> Result<Code, Failure> {
         refuse_damaged(&report)?;
     }
     let mut appended = Appended::new(next?);
+    if args.ack && promise(args) == Promise::Written {
+        tell(
+            "a number says that its entry is written and outlives this process, not that it is \
+             durable: all are when this has ended with 0",
+        );
+    }
     let done = append_lines(&stream, &mut lines, args, format, &mut appended);
+    // All that was appended becomes durable, also where not all could be.
+    let synced = stream.sync().map_err(Failure::from);
+    let durable = stream.durable_seq();
     let closed = wal.close().map_err(Failure::from);
-    done.and(closed).map_err(|failure| failure.and(appended.before()))?;
+    done.and(synced).and(closed).map_err(|failure| {
+        // Where nothing is known of that, nothing is said of it.
+        failure.and(appended.before(durable.unwrap_or(appended.seqs.start)))
+    })?;
     appended.summarize(args, format)?;
     Ok(Code::Fine)
+}
+
+fn options(args: &Append) -> Result<WalOptions, Failure> {
+    let mut options = WalOptions::new()
+        .max_entry_len(MAX_ENTRY_LEN)
+        .max_batch_len(MAX_ENTRY_LEN)
+        .sync_mode(match args.sync {
+            Sync::Strict => SyncMode::Strict,
+            Sync::BatchOnly => SyncMode::BatchOnly,
+            Sync::Async => SyncMode::Async,
+        });
+    if let Some(bytes) = args.segment_size {
+        options = options.max_segment_size(bytes);
+    }
+    Ok(match args.compression {
+        None => options,
+        Some(Compression::None) => options.compression(CompressionType::None),
+        Some(Compression::Lz4) => options.compression(lz4()?),
+    })
+}
+
+#[cfg(feature = "lz4")]
+#[expect(clippy::unnecessary_wraps, reason = "a build without LZ4 refuses it")]
+const fn lz4() -> Result<CompressionType, Failure> {
+    Ok(CompressionType::Lz4)
+}
+
+#[cfg(not(feature = "lz4"))]
+fn lz4() -> Result<CompressionType, Failure> {
+    Err(Failure::new(
+        Code::Usage,
+        "this ironwal was built without the feature lz4: use one that was built with it, or \
+         --compression none",
+    ))
+}
+
+/// What is promised when something is acknowledged.
+const fn promise(args: &Append) -> Promise {
+    match args.sync {
+        Sync::Strict => Promise::Durable,
+        Sync::BatchOnly if args.batch > 1 => Promise::Durable,
+        Sync::BatchOnly | Sync::Async => Promise::Written,
+    }
 }
 
 /// The lines of the input.
@@ -112,9 +171,19 @@ impl Appended {
         self.seqs.end - self.seqs.start
     }
 
-    /// What there is when it did not go on.
-    fn before(&self) -> String {
+    /// What there is when it did not go on, where all before `durable` is durable.
+    fn before(&self, durable: u64) -> String {
         let Range { start, end } = self.seqs;
+        if self.count() > 0 && durable < end {
+            let kept = match durable.saturating_sub(start) {
+                0 => "of none of them it is known that it is durable".to_owned(),
+                _ => format!("those below {durable} are known to be durable"),
+            };
+            return format!(
+                "{}, {start}..{end}, were written before that, and {kept}",
+                plural(self.count(), "entry")
+            );
+        }
         match self.count() {
             0 => "nothing was appended before that".to_owned(),
             1 => format!("entry {start} was appended before that"),
@@ -177,12 +246,15 @@ fn append_lines(
         // One that has got too large is refused as a whole: there is no sense in reading on.
         let is_full = batch.len() as u64 >= args.batch || batch_len > MAX_ENTRY_LEN;
         if !batch.is_empty() && (is_full || is_end) {
-            appended.seqs.end = stream.append_batch(&batch)?.end;
+            appended.seqs.end = match &batch[..] {
+                [line] if args.batch == 1 => stream.append(line)? + 1,
+                lines => stream.append_batch(lines)?.end,
+            };
             appended.len += batch_len;
             batch.clear();
             batch_len = 0;
             if args.ack {
-                acknowledge(&mut output, appended.seqs.end - 1, format)?;
+                acknowledge(&mut output, appended.seqs.end - 1, promise(args), format)?;
             }
         }
         if is_end {
@@ -191,11 +263,19 @@ fn append_lines(
     }
 }
 
-/// Prints the number of an entry that is durable.
-fn acknowledge(output: &mut Output, seq: u64, format: Format) -> Result<(), Failure> {
+/// Prints the number of an entry that is durable, or written.
+fn acknowledge(
+    output: &mut Output,
+    seq: u64,
+    promise: Promise,
+    format: Format,
+) -> Result<(), Failure> {
     match format {
         Format::Text => output.line(seq)?,
-        Format::Json => output.line(Object::new().with("seq", seq))?,
+        Format::Json => {
+            let is_durable = promise == Promise::Durable;
+            output.line(Object::new().with("seq", seq).with("durable", is_durable))?;
+        }
     }
     output.flush()?;
     if output.reader() == Reader::Gone {
@@ -233,10 +313,14 @@ fn tell_found(report: &RecoveryReport) {
         ));
     }
     if report.index == IndexFinding::Missing {
-        tell(format_args!("the index of stream {stream} was missing, and was made anew"));
+        tell(format_args!(
+            "the index of stream {stream} was missing, and is made anew unless something is damaged"
+        ));
     }
     if report.index == IndexFinding::Wrong {
-        tell(format_args!("the index of stream {stream} was wrong, and was made anew"));
+        tell(format_args!(
+            "the index of stream {stream} was wrong, and is made anew unless something is damaged"
+        ));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use ironwal_format::names::StreamKey;
 
 /// The exit codes, for the help.
@@ -37,10 +37,13 @@ pub(crate) struct Args {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Append lines to a stream, each an entry that is durable before the next is read
+    /// Append lines to a stream, each an entry
+    ///
+    /// By default each entry is durable before the next line is read; --sync says what else may be. In
+    /// every mode all that was appended is durable when the command ends with 0.
     ///
     /// An entry is the bytes of a line without its end. A last line without its end counts, and an
-    /// empty line is an empty entry.
+    /// empty line is an empty entry. A line has at most 64 MiB, and so have the lines of a batch together.
     ///
     /// The log and the stream are made if they are not there. A stream that was not closed is repaired,
     /// without any line too, and what was found is told on standard error. Where there is no line and
@@ -48,20 +51,37 @@ pub(crate) enum Command {
     ///
     /// One summary goes to standard output; with --ack to standard error.
     Append(Append),
-    /// Print the entries of a stream, each as a line
+    /// Print the entries of a stream
     ///
-    /// They are printed byte for byte; with --json as objects with `seq` and `utf8`, or `base64` where
-    /// the bytes are not UTF-8. Entries that are damaged are told on standard error, and those behind
-    /// them printed.
+    /// Each is a line, byte for byte, unless --format or --json say otherwise. Entries that are damaged
+    /// are told on standard error, and those behind them printed.
     Cat(Cat),
     /// List the streams
     ///
     /// For each: the key, the number of the first entry, the number of the next, how many segments there
     /// are, and what an opening would find.
     Ls(Ls),
+    /// Tell how much there is in a log, or in each segment of a stream
+    ///
+    /// Of a log, each stream is listed with its entries, segments and bytes. Of a stream, each segment
+    /// file is: the number of its first entry, its place in the order of creation, its length, and
+    /// whether it is sealed, active, or ended without a seal.
+    ///
+    /// Bytes are those of the segment files as they are, space that is reserved included. Entries that
+    /// are lost are counted among the others.
+    Stat(Stat),
+    /// Print every frame of one segment file, whatever its state
+    ///
+    /// The file is looked at alone: no index, no directory and no other segment is needed, and none is
+    /// asked. So what is told to be torn here may be proven damaged by those, which `verify` asks.
+    ///
+    /// A file that is damaged, or no segment, ends this with 3; a torn end does not.
+    Dump(Dump),
     /// Read and check every byte that counts, and change nothing
     ///
     /// Prints a line for each finding, with stream, segment, offset, verdict and reason, and a summary.
+    /// A directory without any stream has no findings, whatever else is in it: look at the summary.
+    /// If standard error is a terminal, it shows how far this has come.
     ///
     /// A tail that is torn, or being written at this moment, and an index that is missing or wrong are
     /// findings that do no harm: the next append repairs them.
@@ -94,10 +114,39 @@ pub(crate) struct Append {
           value_parser = clap::value_parser!(u64).range(1..=MAX_SEGMENT_SIZE))]
     pub(crate) segment_size: Option<u64>,
 
-    /// Print the number of each entry, or of the last of each batch, as soon as it is durable, and
-    /// nothing else on standard output.
+    /// When entries become durable.
+    #[arg(long, value_name = "MODE", value_enum, default_value_t = Sync::Strict)]
+    pub(crate) sync: Sync,
+
+    /// How entries are compressed [default: lz4, if this ironwal was built with it].
+    #[arg(long, value_name = "KIND", value_enum)]
+    pub(crate) compression: Option<Compression>,
+
+    /// Print the number of each entry, or of the last of each batch, as soon as it is appended, and
+    /// nothing else on standard output. What was appended is durable then, or written, as --sync says;
+    /// with --json this is the member `durable`.
     #[arg(long)]
     pub(crate) ack: bool,
+}
+
+/// When entries become durable.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Sync {
+    /// Each line, or batch, before the next is read.
+    Strict,
+    /// Each batch of --batch, if that is more than 1, before the next is read; single lines at the end.
+    BatchOnly,
+    /// At the end of the input; until then entries outlive the command, but not a power cut.
+    Async,
+}
+
+/// How entries are compressed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Compression {
+    /// Not at all.
+    None,
+    /// As LZ4, where that makes them smaller.
+    Lz4,
 }
 
 /// What `cat` works on.
@@ -111,13 +160,30 @@ pub(crate) struct Cat {
     #[arg(value_parser = stream_key)]
     pub(crate) stream: String,
 
-    /// Start with this number.
-    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
-    pub(crate) from: u64,
+    /// Start with this number [default: the first that there is].
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) from: Option<u64>,
 
     /// Stop before this number.
     #[arg(long, value_name = "NUMBER")]
     pub(crate) until: Option<u64>,
+
+    /// How entries are printed [default: lines].
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<CatFormat>,
+}
+
+/// How `cat` prints entries.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum CatFormat {
+    /// Each as a line, byte for byte.
+    Lines,
+    /// Each as an object with `seq` and `utf8`, or `base64` where it is not UTF-8; as --json.
+    Json,
+    /// The number and the length of each, and its bytes in hexadecimal.
+    Hex,
+    /// Byte for byte, with nothing between them.
+    Raw,
 }
 
 /// What `ls` works on.
@@ -126,6 +192,26 @@ pub(crate) struct Cat {
 pub(crate) struct Ls {
     /// The directory of the log.
     pub(crate) root: PathBuf,
+}
+
+/// What `stat` works on.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct Stat {
+    /// The directory of the log.
+    pub(crate) root: PathBuf,
+
+    /// The key of a stream; without it all streams are told of.
+    #[arg(value_parser = stream_key)]
+    pub(crate) stream: Option<String>,
+}
+
+/// What `dump` works on.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct Dump {
+    /// The segment file.
+    pub(crate) file: PathBuf,
 }
 
 /// What `verify` works on.

@@ -7,19 +7,26 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ironwal::{Entry, Error, WalReader};
 
-use crate::args::Cat;
+use crate::args::{Cat, CatFormat};
 use crate::failure::{Code, Failure, describe, is_loss};
+use crate::hex;
 use crate::output::{Format, Object, Output, Reader, tell};
 
 pub(crate) fn run(args: &Cat, format: Format) -> Result<Code, Failure> {
+    let format = chosen(args.format, format)?;
     let reader = WalReader::open(&args.root)?;
     if !reader.contains(&args.stream)? {
         return Err(Failure::absent(&args.root, &args.stream));
     }
-    let mut losses = Losses { next: args.from, pending: Vec::new(), paths: BTreeSet::new() };
+    let stream = reader.stream(&args.stream)?;
+    let from = match args.from {
+        Some(from) => from,
+        None => stream.first_seq()?,
+    };
+    let mut losses = Losses { next: from, pending: Vec::new(), paths: BTreeSet::new() };
     let mut output = Output::new();
     let until = args.until.unwrap_or(u64::MAX);
-    for item in reader.iter(&args.stream, args.from..until)? {
+    for item in stream.iter(from..until)? {
         match item {
             Ok(entry) => {
                 losses.passed(&entry);
@@ -46,10 +53,28 @@ pub(crate) fn run(args: &Cat, format: Format) -> Result<Code, Failure> {
     Ok(losses.code())
 }
 
-fn print(output: &mut Output, entry: &Entry, format: Format) -> Result<(), Failure> {
-    if format == Format::Text {
-        return output.bytes(&entry.data);
+/// The format that is meant, `--json` being short for one of them.
+fn chosen(asked: Option<CatFormat>, format: Format) -> Result<CatFormat, Failure> {
+    match (asked, format) {
+        (None | Some(CatFormat::Json), Format::Json) => Ok(CatFormat::Json),
+        (Some(_), Format::Json) => Err(Failure::new(
+            Code::Usage,
+            "--json prints objects, which this --format does not: leave one of them away",
+        )),
+        (asked, Format::Text) => Ok(asked.unwrap_or(CatFormat::Lines)),
     }
+}
+
+fn print(output: &mut Output, entry: &Entry, format: CatFormat) -> Result<(), Failure> {
+    match format {
+        CatFormat::Lines => output.byte_line(&entry.data),
+        CatFormat::Json => print_object(output, entry),
+        CatFormat::Hex => hex::print(output, entry),
+        CatFormat::Raw => output.bytes(&entry.data),
+    }
+}
+
+fn print_object(output: &mut Output, entry: &Entry) -> Result<(), Failure> {
     let object = Object::new().with("seq", entry.seq);
     output.line(match std::str::from_utf8(&entry.data) {
         Ok(text) => object.with("utf8", text),

@@ -49,6 +49,12 @@ impl Failure {
         ))
     }
 
+    /// What the operating system said when something was done to a file or a directory.
+    pub(crate) fn machine(did: &str, path: &Path, source: &io::Error) -> Self {
+        let (path, advice) = (path.display(), machine_advice(Some(source.kind())));
+        Self::error(format!("cannot {did} {path}: {source}; {advice}"))
+    }
+
     pub(crate) const fn code(&self) -> Code {
         self.code
     }
@@ -83,8 +89,8 @@ impl From<Error> for Failure {
             return Self::new(
                 code,
                 format!(
-                    "another process is writing to {root}: stop it, or use cat, ls or verify, \
-                     which need no lock"
+                    "another process is writing to {root}: stop it, or use one of the other \
+                     commands, which need no lock"
                 ),
             );
         }
@@ -123,6 +129,11 @@ pub(crate) fn reason(error: &Error) -> String {
     fold(error.kind().to_string(), error.kind().source())
 }
 
+/// An error and its causes in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    fold(error.to_string(), error.source())
+}
+
 fn fold(mut text: String, mut source: Option<&(dyn std::error::Error + 'static)>) -> String {
     while let Some(cause) = source {
         let cause_text = cause.to_string();
@@ -141,7 +152,7 @@ fn advice(error: &Error) -> &'static str {
         ErrorKind::InvalidKey(_) => "give another key",
         ErrorKind::InvalidOption { .. } => "give another value",
         ErrorKind::TooLarge(_) => "split it, or make batches smaller",
-        ErrorKind::Truncated { .. } => "read from there on",
+        ErrorKind::Truncated { .. } => "start there, with --from",
         ErrorKind::SyncFailed(_) | ErrorKind::Fenced(_) => {
             "check the disk, then look with cat what is there before you append anything again"
         }
@@ -164,9 +175,9 @@ fn advice(error: &Error) -> &'static str {
 const fn machine_advice(kind: Option<io::ErrorKind>) -> &'static str {
     match kind {
         Some(io::ErrorKind::NotFound) => "check the path",
-        Some(io::ErrorKind::NotADirectory) => "give the directory of a log",
+        Some(io::ErrorKind::NotADirectory) => "move it away, or give the directory of a log",
         Some(io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {
-            "check whose it is, and who may write there"
+            "check whose it is, and who may read and write there"
         }
         Some(
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge,

@@ -1,10 +1,21 @@
 //! `ls`: the streams of a log.
 
+use std::path::Path;
+
 use ironwal::{IndexFinding, RecoveryReport, WalReader};
 
 use crate::args::Ls;
 use crate::failure::{Code, Failure};
 use crate::output::{Format, Object, Output, tell};
+use crate::table::{self, Column};
+
+const COLUMNS: [Column; 5] = [
+    Column::left("STREAM"),
+    Column::right("FIRST"),
+    Column::right("NEXT"),
+    Column::right("SEGMENTS"),
+    Column::left("STATE"),
+];
 
 pub(crate) fn run(args: &Ls, format: Format) -> Result<Code, Failure> {
     let reader = WalReader::open(&args.root)?;
@@ -23,7 +34,15 @@ pub(crate) fn run(args: &Ls, format: Format) -> Result<Code, Failure> {
     }
     let mut output = Output::new();
     match format {
-        Format::Text => print_table(&mut output, &reports)?,
+        Format::Text => {
+            let rows = reports.iter().map(|report| {
+                let numbers = [report.first_seq, report.next_seq, report.segment_count as u64];
+                let [first, next, segments] = numbers.map(|number| number.to_string());
+                let key = report.stream.escape_debug().to_string();
+                [key, first, next, segments, state(report).to_owned()]
+            });
+            table::print(&mut output, &COLUMNS, &rows.collect::<Vec<_>>())?;
+        }
         Format::Json => {
             for report in &reports {
                 output.line(
@@ -38,16 +57,22 @@ pub(crate) fn run(args: &Ls, format: Format) -> Result<Code, Failure> {
         }
     }
     output.flush()?;
-    if reports.iter().any(|report| !report.damage.is_empty()) {
-        let root = args.root.display();
-        tell(format_args!("there is damage: run `ironwal verify {root}` to see what is wrong"));
-        code = code.max(Code::Damage);
+    let damaged = reports.iter().filter(|report| !report.damage.is_empty());
+    Ok(code.max(tell_damage(&args.root, damaged.count())))
+}
+
+/// Says that so many streams are damaged; gives how the command ends for that.
+pub(crate) fn tell_damage(root: &Path, count: usize) -> Code {
+    if count == 0 {
+        return Code::Fine;
     }
-    Ok(code)
+    let root = root.display();
+    tell(format_args!("there is damage: run `ironwal verify {root}` to see what is wrong"));
+    Code::Damage
 }
 
 /// What an opening would find, in a word or two.
-fn state(report: &RecoveryReport) -> &'static str {
+pub(crate) fn state(report: &RecoveryReport) -> &'static str {
     if !report.damage.is_empty() {
         return "damaged";
     }
@@ -60,35 +85,4 @@ fn state(report: &RecoveryReport) -> &'static str {
         // There is no other kind.
         IndexFinding::Sound | _ => "ok",
     }
-}
-
-/// Prints numbers to the right and words to the left.
-fn print_table(output: &mut Output, reports: &[RecoveryReport]) -> Result<(), Failure> {
-    if reports.is_empty() {
-        return Ok(());
-    }
-    let mut rows = vec![["STREAM", "FIRST", "NEXT", "SEGMENTS", "STATE"].map(str::to_owned)];
-    for report in reports {
-        rows.push([
-            report.stream.escape_debug().to_string(),
-            report.first_seq.to_string(),
-            report.next_seq.to_string(),
-            report.segment_count.to_string(),
-            state(report).to_owned(),
-        ]);
-    }
-    let mut widths = [0; 5];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.chars().count().max(*width);
-        }
-    }
-    let [key_width, first_width, next_width, segments_width, _] = widths;
-    for [key, first, next, segments, state] in &rows {
-        output.line(format_args!(
-            "{key:key_width$}  {first:>first_width$}  {next:>next_width$}  \
-             {segments:>segments_width$}  {state}"
-        ))?;
-    }
-    Ok(())
 }

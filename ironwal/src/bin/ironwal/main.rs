@@ -1,4 +1,5 @@
-//! The command `ironwal`: appends to, prints, lists and checks the streams of a log.
+//! The command `ironwal`: appends to, prints, lists, measures and checks the streams of a log, and takes
+//! segment files apart.
 //!
 //! Only `append` opens the log for writing; all else takes no lock and changes nothing. What was asked
 //! for goes to standard output, everything that is said about it to standard error.
@@ -7,9 +8,16 @@
 mod append;
 mod args;
 mod cat;
+mod dump;
 mod failure;
+mod hex;
 mod ls;
 mod output;
+mod progress;
+mod segments;
+mod stat;
+mod table;
+mod utc;
 mod verify;
 
 use std::process::ExitCode;
@@ -26,6 +34,8 @@ fn main() -> ExitCode {
         Command::Append(args) => append::run(args, format),
         Command::Cat(args) => cat::run(args, format),
         Command::Ls(args) => ls::run(args, format),
+        Command::Stat(args) => stat::run(args, format),
+        Command::Dump(args) => dump::run(args, format),
         Command::Verify(args) => verify::run(args, format),
     };
     match done {

@@ -44,8 +44,13 @@ impl Output {
         self.reader
     }
 
+    /// Writes bytes.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.write(|inner| inner.write_all(bytes))
+    }
+
     /// Writes a line of bytes.
-    pub(crate) fn bytes(&mut self, line: &[u8]) -> Result<(), Failure> {
+    pub(crate) fn byte_line(&mut self, line: &[u8]) -> Result<(), Failure> {
         self.write(|inner| inner.write_all(line).and_then(|()| inner.write_all(b"\n")))
     }
 
@@ -109,5 +114,16 @@ impl Object {
 impl Display for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{{{}}}", self.members)
+    }
+}
+
+/// So many of these.
+pub(crate) fn plural(count: u64, name: &str) -> String {
+    if count == 1 {
+        return format!("1 {name}");
+    }
+    match name.strip_suffix('y') {
+        Some(stem) => format!("{count} {stem}ies"),
+        None => format!("{count} {name}s"),
     }
 }

@@ -4,7 +4,8 @@ use ironwal::{Finding, FindingKind, Verification, WalReader};
 
 use crate::args::Verify;
 use crate::failure::{Code, Failure, reason};
-use crate::output::{Format, Object, Output, tell};
+use crate::output::{Format, Object, Output, plural, tell};
+use crate::progress::Bar;
 
 pub(crate) fn run(args: &Verify, format: Format) -> Result<Code, Failure> {
     let reader = WalReader::open(&args.root)?;
@@ -16,24 +17,31 @@ pub(crate) fn run(args: &Verify, format: Format) -> Result<Code, Failure> {
     let mut output = Output::new();
     let mut totals = Totals::default();
     let mut code = Code::Fine;
+    let mut bar = Bar::new(&args.root, &keys);
     for key in keys {
-        match reader.verify(&key) {
+        let verified = reader.verify_with(&key, &mut |progress| bar.show(&key, progress));
+        bar.end_stream();
+        match verified {
             Ok(Some(verification)) => {
-                for finding in &verification.findings {
-                    print(&mut output, &key, finding, format)?;
-                }
+                bar.step_aside(|| {
+                    for finding in &verification.findings {
+                        print(&mut output, &key, finding, format)?;
+                    }
+                    output.flush()
+                })?;
                 totals.add(&verification);
             }
             Ok(None) => {}
             // The others are checked nevertheless.
             Err(error) => {
                 let failure = Failure::from(error);
-                tell(&failure);
+                bar.step_aside(|| tell(&failure));
                 totals.failed_count += 1;
                 code = code.max(failure.code());
             }
         }
     }
+    drop(bar);
     if totals.damage_count > 0 {
         code = code.max(Code::Damage);
     }
@@ -158,11 +166,7 @@ impl Totals {
             plural(stream_count, "stream"),
             plural(segment_count as u64, "segment"),
             plural(frame_count, "frame"),
-            if entry_count == 1 { "1 entry".to_owned() } else { format!("{entry_count} entries") },
+            plural(entry_count, "entry"),
         ))
     }
-}
-
-fn plural(count: u64, name: &str) -> String {
-    if count == 1 { format!("1 {name}") } else { format!("{count} {name}s") }
 }
