@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 
-use ironwal::{ErrorKind, Outcome, Stream, Wal, WalOptions};
+use ironwal::{CompressionType, ErrorKind, Outcome, Stream, Wal, WalOptions};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::files;
@@ -264,9 +264,9 @@ fn child() {
     println!();
     let (task, root) = task.split_once(' ').unwrap();
     match task {
-        "fsize" => no_room_then_room(Path::new(root), WalOptions::new(), &FileSizeLimit),
+        "fsize" => no_room_then_room(Path::new(root), raw(), &FileSizeLimit),
         "fsize-small" => {
-            let options = WalOptions::new().max_segment_size(3_000);
+            let options = raw().max_segment_size(3_000);
             no_room_then_room(Path::new(root), options, &FileSizeLimit);
         }
         "nofile" => {
@@ -280,6 +280,11 @@ fn child() {
         _ => panic!("{task}"),
     }
     println!("done");
+}
+
+/// So that what is appended takes the room that it seems to.
+fn raw() -> WalOptions {
+    WalOptions::new().compression(CompressionType::None)
 }
 
 fn run_child(task: &str, root: &Path) {
@@ -419,7 +424,7 @@ fn an_append_on_a_full_disk_fails_alone_and_never_shows_up() {
     };
     for (name, size) in [("large", 1 << 20), ("small", 3_000)] {
         let root = dir.path().join(name);
-        let options = WalOptions::new().max_segment_size(size);
+        let options = raw().max_segment_size(size);
         no_room_then_room(&root, options, &disk);
         check_after_no_room(&root);
     }

@@ -5,6 +5,7 @@
 //! one thread appends, so the synced length of each frame covers all before it. After a clean close
 //! a floor covers everything, and what is missing is damage.
 
+mod answers;
 mod check;
 mod index;
 mod lookalikes;

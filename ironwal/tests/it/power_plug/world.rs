@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ironwal::{Environment, Host, Wal, WalOptions};
+use ironwal::{CompressionType, Environment, Host, Wal, WalOptions};
 use ironwal_segment::storage::{
     EntryKind, MemStorage, OpenMode, StdStorage, Storage, StorageFile, StoragePath,
 };
@@ -22,10 +22,10 @@ pub(super) const OTHER: &str = "other";
 pub(super) const INDEX: &str = "s/segments.idx";
 
 /// Every segment in one.
-pub(super) const WIDE: WalOptions = WalOptions::new();
+pub(super) const WIDE: WalOptions = WalOptions::new().compression(CompressionType::None);
 
 /// A few frames in each segment.
-pub(super) const TINY: WalOptions = WalOptions::new().max_segment_size(400);
+pub(super) const TINY: WalOptions = WIDE.max_segment_size(400);
 
 /// The files of a log by `directory/name`. The lock file is none of them.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
