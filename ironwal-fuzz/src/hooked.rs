@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ironwal_segment::storage::{
-    DirEntry, OpenMode, Storage, StorageFile, StorageLock, StoragePath,
+    DirEntry, MapKind, OpenMode, Storage, StorageFile, StorageLock, StoragePath,
 };
 
 use crate::faults::Op;
@@ -148,6 +148,10 @@ impl StorageFile for HookedFile {
     fn map(&self, len: u64) -> io::Result<Bytes> {
         self.ask(Op::Map)?;
         self.inner.map(len)
+    }
+
+    fn map_kind(&self) -> MapKind {
+        self.inner.map_kind()
     }
 }
 

@@ -14,7 +14,7 @@ use ironwal_segment::io::write_all;
 use ironwal_segment::storage::{OpenMode, Storage, StoragePath};
 
 use crate::host::CountingHost;
-use crate::model::{Model, Violation};
+use crate::model::{Found, Means, Model, Promise, Violation};
 use crate::sim_storage::{CrashChoice, SimStorage};
 
 /// Opens a log on a simulated machine: nothing depends on a clock or on chance.
@@ -55,9 +55,16 @@ pub fn check_after_recovery(
     if let Some(foreign) = streams.iter().find(|key| !known.contains(*key)) {
         return Err(Violation::new("I2", format!("nobody made the stream {foreign}")));
     }
+    if let Some(back) = streams.iter().find(|key| model.is_deleted(key)) {
+        return Err(Violation::new("I7", format!("the stream {back} was deleted, and is back")));
+    }
     for key in &known {
-        let found = read_all(wal, key)?;
-        model.settle(key, &found)?;
+        let (found, durable) = read_all(wal, key)?;
+        if durable != found.first + found.entries.iter().map(|_| 1).sum::<u64>() {
+            let what = format!("{key}: only what is before {durable} is said to be durable");
+            return Err(Violation::new("I17", what));
+        }
+        model.settle(key, &found, Means::Recovered)?;
     }
     Ok(reports)
 }
@@ -69,13 +76,23 @@ pub fn check_after_recovery(
 /// The first promise that is broken.
 pub fn check_readers(wal: &Wal, model: &Model) -> Result<(), Violation> {
     for key in model.keys() {
-        let found = read_all(wal, key)?;
-        let history = model.history(key);
-        if !found.iter().eq(history.durable()) {
-            let expected = history.durable().count();
-            let what = format!("{key}: readers see {} entries, not {expected}", found.len());
-            return Err(Violation::new("I6", what));
+        let (found, durable) = read_all(wal, key)?;
+        let promised = model.durable_count(key);
+        if durable < promised {
+            let what = format!("{key}: durable before {durable}, not before {promised}");
+            return Err(Violation::new("I17", what));
         }
+        let Found { first, entries } = found;
+        model.judge(key, |history| {
+            let skipped = usize::try_from(first).unwrap_or(usize::MAX);
+            if history.may_start_at(first) && entries.iter().eq(history.committed().skip(skipped)) {
+                return Ok(());
+            }
+            let expected = history.committed().count();
+            let seen = entries.len();
+            let what = format!("{key}: readers see {seen} entries from {first} on, not {expected}");
+            Err(Violation::new("I6", what))
+        })?;
     }
     Ok(())
 }
@@ -162,6 +179,8 @@ pub fn check_losses(
     options: &WalOptions,
 ) -> Result<(), Violation> {
     let host = CountingHost::starting_at(1 << 42);
+    // Nothing vouches for what was only written.
+    let model = model.after_power_cut();
     for path in in_streams(&disk.contents()).keys() {
         let Some((dir, name)) = path.split_once('/').filter(|(_, name)| !name.is_empty()) else {
             continue;
@@ -186,8 +205,8 @@ pub fn check_losses(
                 if is_told {
                     continue;
                 }
-                let found = read_all(&wal, key)?;
-                model.clone().settle(key, &found).map_err(|violation| {
+                let (found, _) = read_all(&wal, key)?;
+                model.clone().settle(key, &found, Means::Recovered).map_err(|violation| {
                     Violation::new("I13", format!("{loss:?} of {path:?}: {violation}"))
                 })?;
             }
@@ -225,11 +244,12 @@ pub fn check_usable(
             if let Err(error) = &answer {
                 return Err(Violation::new("I11", told("append", error)));
             }
-            model.note(key, frame, &answer)?;
+            model.note(key, &frame, &answer, Promise::Written)?;
         }
     }
     check_readers(wal, &model)?;
     wal.close().map_err(|error| Violation::new("I11", told("close", &error)))?;
+    model.all_synced();
     let host = CountingHost::starting_at(1 << 41);
     let after = disk.crash(CrashChoice::Nothing);
     let again = open_sim(&after, &host, options)?;
@@ -250,28 +270,30 @@ fn open_sim(
         .map_err(|error| Violation::new("I11", told("open", &error)))
 }
 
-/// All entries of a stream, by iterator and one by one.
-fn read_all(wal: &Wal, key: &str) -> Result<Vec<Bytes>, Violation> {
+/// All entries of a stream, by iterator and one by one, and what is said to be durable.
+pub(crate) fn read_all(wal: &Wal, key: &str) -> Result<(Found, u64), Violation> {
     let failed = |error: ironwal::Error| broken("I1", "read", &error);
     let (first, next) = (wal.first_seq(key).map_err(failed)?, wal.next_seq(key).map_err(failed)?);
     let durable = wal.durable_seq(key).map_err(failed)?;
-    if (first, durable) != (0, next) {
+    if first > durable || durable > next {
         let what = format!("{key}: first {first}, durable {durable}, next {next}");
         return Err(Violation::new("I4", what));
     }
-    let mut found = Vec::new();
-    for entry in wal.iter(key, ..).map_err(failed)? {
+    let mut entries: Vec<Bytes> = Vec::new();
+    for (expected, entry) in (first..).zip(wal.iter(key, ..).map_err(failed)?) {
         let entry = entry.map_err(failed)?;
-        if entry.seq != found.iter().map(|_| 1).sum::<u64>() {
-            let what = format!("{key}: number {} came as item {}", entry.seq, found.len());
+        if entry.seq != expected {
+            let what = format!("{key}: number {} came in place of {expected}", entry.seq);
             return Err(Violation::new("I4", what));
         }
-        found.push(entry.data);
+        entries.push(entry.data);
     }
-    for seq in 0..next {
-        let got = wal.get(key, seq).map_err(failed)?;
-        let at = usize::try_from(seq).ok();
-        if got.is_none() || got.as_ref() != at.and_then(|at| found.get(at)) {
+    if !(first..next).eq((first..).zip(&entries).map(|(seq, _)| seq)) {
+        let what = format!("{key}: {} entries from {first} to {next}", entries.len());
+        return Err(Violation::new("I4", what));
+    }
+    for (seq, expected) in (first..).zip(&entries) {
+        if wal.get(key, seq).map_err(failed)?.as_ref() != Some(expected) {
             let what = format!("{key}: entry {seq} of {next} differs when read alone");
             return Err(Violation::new("I6", what));
         }
@@ -279,7 +301,16 @@ fn read_all(wal: &Wal, key: &str) -> Result<Vec<Bytes>, Violation> {
     if wal.get(key, next).map_err(failed)?.is_some() {
         return Err(Violation::new("I6", format!("{key}: there is an entry {next}, past the end")));
     }
-    Ok(found)
+    if let Some(gone) = first.checked_sub(1) {
+        let mut from_gone = wal.iter(key, gone..).map_err(failed)?;
+        let is_told = wal.get(key, gone).is_err_and(|error| error.is_truncated())
+            && from_gone.next().is_some_and(|item| item.is_err_and(|error| error.is_truncated()));
+        if !is_told {
+            let what = format!("{key}: entry {gone} is not said to be truncated");
+            return Err(Violation::new("I7", what));
+        }
+    }
+    Ok((Found { first, entries }, durable))
 }
 
 /// The promise that an error breaks: I11 if the machine failed, else `invariant`.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use ironwal_segment::storage::{
-    DirEntry, OpenMode, Storage, StorageFile, StorageLock, StoragePath,
+    DirEntry, MapKind, OpenMode, Storage, StorageFile, StorageLock, StoragePath,
 };
 
 /// A storage that knows how many of its files are open. Clones share it.
@@ -123,6 +123,10 @@ impl StorageFile for WatchedFile {
 
     fn map(&self, len: u64) -> io::Result<Bytes> {
         self.inner.map(len)
+    }
+
+    fn map_kind(&self) -> MapKind {
+        self.inner.map_kind()
     }
 }
 

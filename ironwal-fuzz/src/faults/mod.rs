@@ -31,12 +31,20 @@ struct Shared {
 #[derive(Default)]
 struct State {
     counts: [u64; Op::ALL.len()],
-    journal: Option<Vec<(Op, String)>>,
+    journal: Vec<(Op, String)>,
+    journaling: Journaling,
     faults: Vec<Fault>,
     fired_count: u64,
     free_len: Option<u64>,
     gate: Gate,
     held_sync_count: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Journaling {
+    #[default]
+    Off,
+    On,
 }
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -85,12 +93,17 @@ impl Faults {
 
     /// Writes down, from here on, each call that changes anything or makes a change durable.
     pub fn keep_journal(&self) {
-        self.state().journal.get_or_insert_default();
+        self.state().journaling = Journaling::On;
+    }
+
+    /// Writes down no more calls.
+    pub fn end_journal(&self) {
+        self.state().journaling = Journaling::Off;
     }
 
     /// The calls that were written down: what, and on which path; for a rename the new one.
     pub fn journal(&self) -> Vec<(Op, String)> {
-        self.state().journal.clone().unwrap_or_default()
+        self.state().journal.clone()
     }
 
     /// How many calls went wrong because of a fault; not for want of space.
@@ -145,10 +158,10 @@ impl Faults {
         {
             *count += 1;
         }
-        if let (Some(journal), Some(path)) = (&mut state.journal, paths.last())
+        if let (Journaling::On, Some(path)) = (state.journaling, paths.last())
             && Op::CHANGING.contains(&op)
         {
-            journal.push((op, (*path).to_owned()));
+            state.journal.push((op, (*path).to_owned()));
         }
         let mut met = None;
         for fault in &mut state.faults {

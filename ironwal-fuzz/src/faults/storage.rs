@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ironwal_format::cast;
 use ironwal_segment::storage::{
-    DirEntry, OpenMode, Storage, StorageFile, StorageLock, StoragePath,
+    DirEntry, MapKind, OpenMode, Storage, StorageFile, StorageLock, StoragePath,
 };
 
 use super::fault::{Effect, refuse};
@@ -193,5 +193,9 @@ impl StorageFile for FaultyFile {
     fn map(&self, len: u64) -> io::Result<Bytes> {
         self.begin_whole(Op::Map)?;
         self.inner.map(len)
+    }
+
+    fn map_kind(&self) -> MapKind {
+        self.inner.map_kind()
     }
 }

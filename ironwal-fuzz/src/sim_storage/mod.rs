@@ -125,6 +125,12 @@ impl SimStorage {
         self.machine().crash_at = Some(operation);
     }
 
+    /// Whether a call has failed because the power is cut.
+    pub fn is_power_cut(&self) -> bool {
+        let machine = self.machine();
+        machine.crash_at.is_some_and(|crash_at| machine.operation_count > crash_at)
+    }
+
     /// Lets the call to sync with this number fail, in this way; how many do is not limited.
     pub fn fail_sync_at(&self, sync: u64, failure: SyncFailure) {
         self.machine().failing_syncs.insert(sync, failure);

@@ -10,7 +10,15 @@ mod faults;
 #[cfg(test)]
 mod faults_facade;
 #[cfg(test)]
+mod faults_maintain;
+#[cfg(test)]
+mod maintain_points;
+#[cfg(test)]
+mod marks;
+#[cfg(test)]
 mod model;
+#[cfg(test)]
+mod order;
 #[cfg(test)]
 mod races;
 #[cfg(test)]
@@ -21,3 +29,5 @@ mod sim_storage;
 mod syncs_needed;
 #[cfg(test)]
 mod threads;
+#[cfg(test)]
+mod walk;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ironwal::WalOptions;
+use ironwal::{CompressionType, ReadStrategy, SyncMode, WalOptions};
 use ironwal_fuzz::model::Violation;
 use ironwal_fuzz::oracle::check_disk;
 use ironwal_fuzz::sim_storage::{CrashChoice, SimStorage};
@@ -25,8 +25,8 @@ enum End {
 /// What happens between two openings.
 #[derive(Clone, Debug)]
 struct Generation {
-    max_segment_size: u64,
-    max_segment_entries: u64,
+    options: WalOptions,
+    mode: SyncMode,
     calls: Vec<Call>,
     /// After so many operations the machine does nothing any more.
     stops_after: Option<u64>,
@@ -36,7 +36,8 @@ struct Generation {
 const STREAM_COUNT: usize = 3;
 
 fn lens() -> impl Strategy<Value = usize> {
-    prop_oneof![4 => 1..60_usize, 1 => Just(0), 1 => 60..900_usize]
+    // The last makes a floor due when the file is parked.
+    prop_oneof![40 => 1..60_usize, 10 => Just(0), 10 => 60..900_usize, 1 => 66_000..66_100_usize]
 }
 
 fn calls() -> impl Strategy<Value = Call> {
@@ -50,8 +51,37 @@ fn calls() -> impl Strategy<Value = Call> {
             .prop_map(|(stream, from)| Call::Iterate { stream, from }),
         1 => Just(Call::Close),
         1 => Just(Call::Drop),
-        1 => streams.prop_map(|stream| Call::Reopen { stream }),
+        1 => streams.clone().prop_map(|stream| Call::Reopen { stream }),
+        2 => streams.clone().prop_map(|stream| Call::Sync { stream }),
+        1 => Just(Call::SyncAll),
+        2 => streams.clone().prop_map(|stream| Call::Rotate { stream }),
+        2 => (streams.clone(), any::<u64>())
+            .prop_map(|(stream, at)| Call::Truncate { stream, at }),
+        1 => streams.prop_map(|stream| Call::Delete { stream }),
+        1 => (options(), modes())
+            .prop_map(|(options, mode)| Call::Reconfigure { options, mode }),
     ]
+}
+
+fn modes() -> impl Strategy<Value = SyncMode> {
+    prop_oneof![Just(SyncMode::Strict), Just(SyncMode::BatchOnly), Just(SyncMode::Async)]
+}
+
+fn options() -> impl Strategy<Value = WalOptions> {
+    (
+        200..2000_u64,
+        prop_oneof![Just(u64::from(u32::MAX)), 1..5_u64],
+        prop_oneof![Just(1_u64), Just(100)],
+        prop_oneof![Just(ReadStrategy::Mmap), Just(ReadStrategy::StandardIo)],
+    )
+        .prop_map(|(max_segment_size, max_segment_entries, max_open_segments, strategy)| {
+            WalOptions::new()
+                .max_segment_size(max_segment_size)
+                .max_segment_entries(max_segment_entries)
+                .max_open_segments(max_open_segments)
+                .read_strategy(strategy)
+                .compression(CompressionType::None)
+        })
 }
 
 fn ends() -> impl Strategy<Value = End> {
@@ -69,14 +99,18 @@ fn ends() -> impl Strategy<Value = End> {
 
 fn generations() -> impl Strategy<Value = Generation> {
     (
-        200..2000_u64,
-        prop_oneof![Just(u64::from(u32::MAX)), 1..5_u64],
+        options(),
+        modes(),
         proptest::collection::vec(calls(), 1..25),
         proptest::option::weighted(0.7, 0..120_u64),
         ends(),
     )
-        .prop_map(|(max_segment_size, max_segment_entries, calls, stops_after, end)| {
-            Generation { max_segment_size, max_segment_entries, calls, stops_after, end }
+        .prop_map(|(options, mode, calls, stops_after, end)| Generation {
+            options,
+            mode,
+            calls,
+            stops_after,
+            end,
         })
 }
 
@@ -84,17 +118,14 @@ fn run(generations: &[Generation]) -> Result<(), Violation> {
     let mut disk = SimStorage::new();
     let mut world = World::new(Arc::new(disk.clone()), WalOptions::new(), Trouble::None);
     for generation in generations {
-        world.set_options(
-            WalOptions::new()
-                .max_segment_size(generation.max_segment_size)
-                .max_segment_entries(generation.max_segment_entries),
-        );
+        world.set_options(generation.options.clone());
+        world.set_mode(generation.mode);
         if let (Some(count), End::Kill | End::Crash(_)) = (generation.stops_after, generation.end) {
             // Also in the middle of the recovery from the last generation.
             disk.crash_at(disk.operation_count() + count);
             world.set_trouble(Trouble::Expected);
         }
-        world.run(&generation.calls)?;
+        world.run_on(&disk, &generation.calls)?;
         let left = match generation.end {
             End::Close => {
                 world.call(&Call::Close)?;
@@ -105,7 +136,10 @@ fn run(generations: &[Generation]) -> Result<(), Violation> {
                 continue;
             }
             End::Kill => disk.kill(),
-            End::Crash(choice) => disk.crash(choice),
+            End::Crash(choice) => {
+                world.power_was_cut();
+                disk.crash(choice)
+            }
         };
         check_disk(&left.kill(), world.model(), world.options())?;
         world.leave(Arc::new(left.clone()));

@@ -6,12 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ironwal::{Outcome, WalOptions};
+use ironwal::{CompressionType, Outcome, SyncMode, WalOptions};
 use ironwal_format::StreamId;
 use ironwal_format::names::{INDEX_FILE, INDEX_TEMP_FILE, SEGMENT_SUFFIX, StreamKey};
 use ironwal_format::payload::{Compression, EntryLimits, prepare_entry};
 use ironwal_fuzz::faults::{Fault, FaultyStorage, Op};
-use ironwal_fuzz::model::{Model, Violation};
+use ironwal_fuzz::model::{self, Means, Model, Violation};
 use ironwal_fuzz::oracle::{check_disk, check_losses};
 use ironwal_fuzz::sim_storage::{CrashChoice, SimStorage};
 use ironwal_fuzz::world::{Call, Trouble, World};
@@ -27,6 +27,9 @@ fn append() -> Call {
 /// What a path is, whatever its numbers.
 fn kind(path: &str) -> &'static str {
     let is_new = path.starts_with(".new-");
+    if path.starts_with(".trash-") {
+        return "trash";
+    }
     let Some((_, name)) = path.split_once('/') else {
         return match path {
             "" => "root",
@@ -58,7 +61,10 @@ fn labels(journal: &[(Op, String)]) -> Vec<String> {
             let work = journal[..at].iter().rfind(is_work);
             let work = work
                 .map_or("the opening".to_owned(), |(op, path)| format!("{op:?} of {}", kind(path)));
-            labels.push(format!("{} after {work}", kind(path)));
+            let label = format!("{} after {work}", kind(path));
+            // The floor in front of a record, then the record.
+            let is_again = kind(path) == "index" && labels.last() == Some(&label);
+            labels.push(if is_again { label + ", again" } else { label });
         }
     }
     labels
@@ -83,6 +89,17 @@ fn run(
     forgotten: Option<u64>,
     point: Option<u64>,
 ) -> (SimStorage, Model, FaultyStorage) {
+    run_with(start, (&OPTIONS, SyncMode::Strict), calls, forgotten, point)
+}
+
+/// As [`run`], with these options and in this mode.
+fn run_with(
+    start: &Start,
+    (options, mode): (&WalOptions, SyncMode),
+    calls: &[Call],
+    forgotten: Option<u64>,
+    point: Option<u64>,
+) -> (SimStorage, Model, FaultyStorage) {
     let disk = start.disk.kill();
     if let Some(point) = point {
         disk.crash_at(point);
@@ -92,10 +109,14 @@ fn run(
     if let Some(number) = forgotten {
         storage.faults().add(Fault::forgotten_sync().nth(number));
     }
-    let mut world = World::new(Arc::new(storage.clone()), OPTIONS, Trouble::Expected)
+    let mut world = World::new(Arc::new(storage.clone()), options.clone(), Trouble::Expected)
+        .in_mode(mode)
         .after(start.model.clone(), 7);
-    world.run(calls).unwrap_or_else(|violation| panic!("{forgotten:?} {point:?}: {violation}"));
+    let ran = world.run_on(&disk, calls);
+    ran.unwrap_or_else(|violation| panic!("{forgotten:?} {point:?}: {violation}"));
     let model = world.model().clone();
+    // What is synced from here on is for floors: a lost one harms nothing.
+    storage.faults().end_journal();
     drop(world);
     (disk, model, storage)
 }
@@ -126,16 +147,18 @@ fn append_group(storage: &Arc<dyn Storage>, model: &mut Model) -> Result<(), Str
         entries: limits,
         max_segment_len: 1 << 20,
         max_segment_entry_count: 2,
+        preallocation: ironwal_stream::Preallocation::Reserve,
         corruption: CorruptionPolicy::Error,
     };
     let key = World::key(0);
     let stream_key = StreamKey::new(&key).unwrap();
-    model.settle(&key, &[]).unwrap();
+    let none = model::Found { first: 0, entries: Vec::new() };
+    model.settle(&key, &none, Means::Recovered).unwrap();
     let created = create(storage, &stream_key, StreamId::new([7; 16]), options, 0);
     let OpenStream { mut write, mut sync, .. } = created.map_err(|error| told(&error))?;
     let mark = write.written_mark();
     for entry in ["one", "two", "three"] {
-        model.issue(&key, vec![entry.into()]);
+        model.issue(&key, &vec![entry.into()]);
         let mut frame = prepare_entry(entry.as_bytes(), limits, Compression::None).unwrap();
         write.append(&mut frame, mark, || 0).map_err(|error| told(&error))?;
     }
@@ -150,6 +173,7 @@ fn broken_without(run: &Run<'_>, forgotten: u64) -> Option<Violation> {
     let (whole, ..) = run(Some(forgotten), None);
     for point in whole.crash_points() {
         let (disk, model, _) = run(Some(forgotten), Some(point));
+        let model = model.after_power_cut();
         let choices = CrashChoice::systematic(disk.pending_count(), 1 << 5);
         let seeds = (0..6).map(CrashChoice::Seeded);
         for choice in choices.into_iter().chain(seeds) {
@@ -228,6 +252,77 @@ fn every_sync_of_a_running_log_is_needed() {
     found.look(&|forgotten, point| run(&fresh, &calls, forgotten, point));
     found.look(&run_group);
     assert_eq!(found.report("running"), BTreeSet::new());
+}
+
+/// Runs each script by itself: what is a sync of many in one is that of a certain call in another.
+/// Gives the syncs that were seen.
+fn look_at(what: &str, options: &WalOptions, mode: SyncMode, calls: &[Call]) -> BTreeSet<String> {
+    let fresh = Start { disk: SimStorage::new(), model: Model::new() };
+    let mut found = Found::default();
+    found.look(&|forgotten, point| run_with(&fresh, (options, mode), calls, forgotten, point));
+    let mut useless = found.report(what);
+    if what == "truncate" {
+        // That of the segment in front, which is gone in the end; the running log needs it.
+        useless.remove("new segment after Allocate of segment");
+    }
+    assert_eq!(useless, BTreeSet::new());
+    found.seen
+}
+
+#[test]
+fn every_sync_of_what_is_done_with_a_stream_is_needed() {
+    let plain = &WalOptions::new();
+    let (sync, rotate) = (Call::Sync { stream: 0 }, Call::Rotate { stream: 0 });
+    let delete = Call::Delete { stream: 0 };
+    look_at("sync", plain, SyncMode::Async, &[append(), sync.clone()]);
+    look_at("sync of all", plain, SyncMode::Async, &[append(), Call::SyncAll]);
+    let batch = Call::Batch { stream: 0, lens: vec![20, 20] };
+    look_at("batch", plain, SyncMode::BatchOnly, &[append(), batch]);
+    look_at("close", plain, SyncMode::Async, &[append(), Call::Close]);
+    look_at("rotate", plain, SyncMode::Async, &[append(), rotate.clone(), append(), sync.clone()]);
+    let rotate_alone = [append(), append(), rotate];
+    look_at("rotate alone", plain, SyncMode::Async, &rotate_alone);
+    let truncate = Call::Truncate { stream: 0, at: 3 };
+    let calls = [append(), append(), append(), truncate];
+    let seen = look_at("truncate", &OPTIONS, SyncMode::Strict, &calls);
+    assert!(seen.contains("dir after Unlink of segment"), "nothing was removed: {seen:?}");
+    look_at("delete", plain, SyncMode::Strict, &[append(), append(), delete.clone()]);
+    look_at("recreate", plain, SyncMode::Strict, &[append(), append(), delete, append()]);
+}
+
+#[test]
+fn every_sync_of_a_file_that_is_closed_as_idle_is_needed() {
+    let other = Call::Append { stream: 1, len: 20 };
+    let (sync, other_sync) = (Call::Sync { stream: 0 }, Call::Sync { stream: 1 });
+    let parking = WalOptions::new().max_open_segments(1).compression(CompressionType::None);
+    look_at("parking", &parking, SyncMode::Async, &[append(), other.clone(), sync, other_sync]);
+    let long = Call::Append { stream: 0, len: 66_000 };
+    let calls = [long.clone(), other.clone(), append(), Call::Rotate { stream: 0 }];
+    let seen = look_at("parked floor", &parking, SyncMode::Strict, &calls);
+    assert!(seen.contains("index after Create of segment, again"), "no floor was noted: {seen:?}");
+    let calls = [long.clone(), other.clone(), long, other];
+    look_at("two parked floors", &parking, SyncMode::Strict, &calls);
+}
+
+/// Of an opening after a process that was killed in a truncation or a deletion.
+#[test]
+fn every_sync_of_a_recovery_from_a_truncation_or_deletion_is_needed() {
+    let fresh = Start { disk: SimStorage::new(), model: Model::new() };
+    let truncate = Call::Truncate { stream: 0, at: 3 };
+    let interrupted =
+        [vec![append(), append(), append(), truncate], vec![append(), Call::Delete { stream: 0 }]];
+    let mut found = Found::default();
+    for calls in &interrupted {
+        let run_calls = |forgotten, point| {
+            run_with(&fresh, (&OPTIONS, SyncMode::Strict), calls, forgotten, point)
+        };
+        for start in starts(&run_calls) {
+            found.look(&|forgotten, point| {
+                run_with(&start, (&OPTIONS, SyncMode::Strict), &[], forgotten, point)
+            });
+        }
+    }
+    assert_eq!(found.report("recovery"), BTreeSet::new());
 }
 
 #[test]

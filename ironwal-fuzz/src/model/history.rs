@@ -1,0 +1,248 @@
+//! What one life of a stream has to hold.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use ironwal::Outcome;
+
+use super::{Found, Frame, Means, Promise, Violation};
+
+/// The history of one life of a stream: which frames were issued to it, from number 0 on, and how many of
+/// them must be there.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct History {
+    pub(super) frames: Vec<Frame>,
+    /// So many survive a power cut.
+    pub(super) durable_frames: usize,
+    /// So many were acknowledged: readers see them, and they outlive the process.
+    pub(super) committed_frames: usize,
+    /// What was truncated for certain ends here.
+    first: u64,
+    /// What may have been truncated ends here at the latest.
+    first_max: u64,
+    pub(super) state: State,
+}
+
+/// What is known of a stream beside its entries.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum State {
+    #[default]
+    Working,
+    /// A sync failed, or a write that could not be undone, and the caller was told.
+    Fenced,
+    /// It was deleted, and nothing was done with it since.
+    Deleted,
+}
+
+fn entry_count(frame: &Frame) -> u64 {
+    frame.iter().map(|_| 1).sum()
+}
+
+fn count_of(frames: &[Frame]) -> u64 {
+    frames.iter().map(entry_count).sum()
+}
+
+impl History {
+    /// Everything that was issued and may be there, in order, with what was truncated.
+    pub fn issued(&self) -> impl Iterator<Item = &Bytes> {
+        self.frames.iter().flatten()
+    }
+
+    /// Everything that was acknowledged, with what was truncated.
+    pub fn committed(&self) -> impl Iterator<Item = &Bytes> {
+        self.frames.iter().take(self.committed_frames).flatten()
+    }
+
+    /// The lowest number that the first entry may have.
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// Whether this may be the number of the first entry.
+    pub fn may_start_at(&self, first: u64) -> bool {
+        (self.first..=self.first_max).contains(&first)
+    }
+
+    pub(super) fn issued_count(&self) -> u64 {
+        count_of(&self.frames)
+    }
+
+    pub(super) fn committed_count(&self) -> u64 {
+        count_of(self.frames.get(..self.committed_frames).unwrap_or_default())
+    }
+
+    pub(super) fn durable_count(&self) -> u64 {
+        count_of(self.frames.get(..self.durable_frames).unwrap_or_default())
+    }
+
+    pub(super) fn failed(&mut self, outcome: Outcome) {
+        if outcome == Outcome::Unknown {
+            self.state = State::Fenced;
+        }
+    }
+
+    pub(super) fn note(
+        &mut self,
+        key: &str,
+        frame: &Frame,
+        answer: &ironwal::Result<Range<u64>>,
+        promise: Promise,
+    ) -> Result<(), Violation> {
+        if self.state == State::Deleted {
+            self.state = State::Working;
+        }
+        match answer {
+            Ok(range) => {
+                let next = self.issued_count();
+                let expected = next..next + entry_count(frame);
+                let is_fenced =
+                    self.state == State::Fenced || self.committed_frames != self.frames.len();
+                self.frames.push(frame.clone());
+                self.committed_frames = self.frames.len();
+                if promise == Promise::Durable {
+                    self.durable_frames = self.frames.len();
+                }
+                if is_fenced {
+                    let what = format!("{key}: {range:?} was acknowledged behind a failed sync");
+                    return Err(Violation::new("I19", what));
+                }
+                if *range != expected {
+                    let what = format!("{key}: got the numbers {range:?}, not {expected:?}");
+                    return Err(Violation::new("I4", what));
+                }
+            }
+            Err(error) => {
+                self.failed(error.outcome());
+                match error.outcome() {
+                    Outcome::NotWritten => {}
+                    Outcome::Unknown => self.frames.push(frame.clone()),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn synced(&mut self, key: &str) -> Result<(), Violation> {
+        if self.state == State::Fenced {
+            let what = format!("{key}: a sync succeeded behind a failed one");
+            return Err(Violation::new("I19", what));
+        }
+        self.durable_frames = self.committed_frames;
+        Ok(())
+    }
+
+    pub(super) fn truncated(
+        &mut self,
+        key: &str,
+        seq: u64,
+        answer: &ironwal::Result<u64>,
+    ) -> Result<(), Violation> {
+        let end = seq.min(self.issued_count()).max(self.first);
+        match answer {
+            Ok(first) if (self.first..=end.max(self.first_max)).contains(first) => {
+                self.first = *first;
+                self.first_max = *first;
+                Ok(())
+            }
+            Ok(first) => {
+                let what = format!("{key}: truncated below {seq}, and begins with {first}");
+                Err(Violation::new("I7", what))
+            }
+            Err(error) => {
+                self.failed(error.outcome());
+                self.first_max = self.first_max.max(end);
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn settle(
+        &mut self,
+        key: &str,
+        found: &Found,
+        means: Means,
+    ) -> Result<(), Violation> {
+        let Found { first, entries } = found;
+        if !self.may_start_at(*first) {
+            let invariant = if *first < self.first { "I7" } else { "I1" };
+            let (least, most) = (self.first, self.first_max);
+            let what = format!("{key}: begins with {first}, not with {least} to {most}");
+            return Err(Violation::new(invariant, what));
+        }
+        for ((seq, issued), found) in
+            (0..).zip(self.issued()).filter(|(seq, _)| seq >= first).zip(entries)
+        {
+            if found != issued {
+                let what = format!("{key}: entry {seq} is {found:?}, not {issued:?}");
+                return Err(Violation::new("I2", what));
+            }
+        }
+        let next = first + entry_count(entries);
+        let (committed, issued) = (self.committed_count(), self.issued_count());
+        if next > issued {
+            let what = format!("{key}: ends before {next}, but only {issued} were issued");
+            return Err(Violation::new("I5", what));
+        }
+        if next < committed {
+            let what = format!("{key}: ends before {next}, but {committed} were promised");
+            return Err(Violation::new("I1", what));
+        }
+        let mut ends = vec![0];
+        for frame in &self.frames {
+            ends.push(ends.last().copied().unwrap_or_default() + entry_count(frame));
+        }
+        let whole = ends.iter().position(|end| *end == next);
+        let (Some(whole), true) = (whole, ends.contains(first)) else {
+            let what = format!("{key}: {first} or {next} is within a batch");
+            return Err(Violation::new("I3", what));
+        };
+        self.frames.truncate(whole);
+        self.committed_frames = whole;
+        self.durable_frames = match means {
+            Means::Recovered | Means::ReadDurable => whole,
+            Means::Read => self.durable_frames.min(whole),
+        };
+        (self.first, self.first_max) = (*first, *first);
+        if self.state == State::Fenced {
+            self.state = State::Working;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(entries: &[&'static str]) -> Frame {
+        entries.iter().map(|entry| Bytes::from_static(entry.as_bytes())).collect()
+    }
+
+    fn settled(first: u64, found: &[&'static str]) -> Result<usize, &'static str> {
+        let mut history = History {
+            frames: vec![frame(&["a"]), frame(&["b", "c"]), frame(&["d"])],
+            durable_frames: 1,
+            committed_frames: 1,
+            first_max: 3,
+            ..History::default()
+        };
+        let found = Found { first, entries: frame(found) };
+        let settled = history.settle("s", &found, Means::Recovered);
+        settled.map(|()| history.durable_frames).map_err(|violation| violation.invariant)
+    }
+
+    #[test]
+    fn what_was_found_must_be_whole_frames_from_the_promised_to_the_issued() {
+        assert_eq!(settled(0, &[]), Err("I1"));
+        assert_eq!(settled(0, &["a"]), Ok(1));
+        assert_eq!(settled(0, &["a", "b"]), Err("I3"));
+        assert_eq!(settled(0, &["a", "b", "c"]), Ok(2));
+        assert_eq!(settled(0, &["a", "x", "c"]), Err("I2"));
+        assert_eq!(settled(0, &["a", "b", "c", "d"]), Ok(3));
+        assert_eq!(settled(0, &["a", "b", "c", "d", "e"]), Err("I5"));
+        assert_eq!(settled(1, &["b", "c"]), Ok(2));
+        assert_eq!(settled(2, &["c"]), Err("I3"));
+        assert_eq!(settled(3, &["d"]), Ok(3));
+        assert_eq!(settled(4, &[]), Err("I1"));
+    }
+}

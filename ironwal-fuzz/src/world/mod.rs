@@ -1,0 +1,359 @@
+//! A caller of the log that does as it is told, and keeps the history of it.
+
+mod call;
+mod reads;
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ironwal::{SyncMode, Wal, WalOptions};
+use ironwal_segment::storage::Storage;
+
+pub use self::call::Call;
+use crate::host::CountingHost;
+use crate::model::{Frame, Means, Model, Promise, Violation};
+use crate::oracle::{check_after_recovery, check_readers, open, read_all, told};
+use crate::sim_storage::SimStorage;
+
+/// Whether calls may fail.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Trouble {
+    /// Nothing is wrong with the machine: each call has to succeed.
+    None,
+    /// Something is: calls may fail, but what they say has to be so.
+    Expected,
+}
+
+/// Whether a stream could be read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Looked {
+    Well,
+    Not,
+}
+
+/// A log, the machine it is on, and what was done with it.
+#[derive(Debug)]
+pub struct World {
+    storage: Arc<dyn Storage>,
+    options: WalOptions,
+    mode: SyncMode,
+    /// The mode of the log that is open.
+    open_mode: SyncMode,
+    model: Model,
+    trouble: Trouble,
+    host: Arc<CountingHost>,
+    wal: Option<Wal>,
+    entry_count: u64,
+}
+
+impl World {
+    /// A world without a log yet; the first call opens it.
+    pub fn new(storage: Arc<dyn Storage>, options: WalOptions, trouble: Trouble) -> Self {
+        World {
+            storage,
+            options,
+            mode: SyncMode::Strict,
+            open_mode: SyncMode::Strict,
+            model: Model::new(),
+            trouble,
+            host: CountingHost::starting_at(1),
+            wal: None,
+            entry_count: 0,
+        }
+    }
+
+    /// The same, in another mode than [`SyncMode::Strict`].
+    #[must_use]
+    pub fn in_mode(mut self, mode: SyncMode) -> Self {
+        self.set_mode(mode);
+        self
+    }
+
+    /// Goes on with the history of another world, of which this is the `generation`-th successor: no
+    /// id and no entry comes twice.
+    #[must_use]
+    pub fn after(self, model: Model, generation: u64) -> Self {
+        let host = CountingHost::starting_at(generation << 32);
+        World { model, host, entry_count: generation * 1_000_000, ..self }
+    }
+
+    /// The key of a stream.
+    pub fn key(stream: usize) -> String {
+        format!("stream/{stream}")
+    }
+
+    /// What was issued and acknowledged.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// The options of the next opening.
+    pub fn options(&self) -> &WalOptions {
+        &self.options
+    }
+
+    /// From the next opening on, these are the options, the mode apart.
+    pub fn set_options(&mut self, options: WalOptions) {
+        self.options = options.sync_mode(self.mode);
+    }
+
+    /// From the next opening on, this is the mode.
+    pub fn set_mode(&mut self, mode: SyncMode) {
+        self.mode = mode;
+        self.options = self.options.clone().sync_mode(mode);
+    }
+
+    /// The power was cut: what was only written may be lost.
+    pub fn power_was_cut(&mut self) {
+        self.model.forget_written();
+    }
+
+    /// From here on, calls may fail, or may not.
+    pub fn set_trouble(&mut self, trouble: Trouble) {
+        self.trouble = trouble;
+    }
+
+    /// The log, if it is open.
+    pub fn wal(&self) -> Option<&Wal> {
+        self.wal.as_ref()
+    }
+
+    /// Lets go of the log, and goes on with another disk; the next call opens the log on it.
+    pub fn leave(&mut self, storage: Arc<dyn Storage>) {
+        self.wal = None;
+        self.storage = storage;
+    }
+
+    /// Opens the log if it is not, and compares what is there with what was issued.
+    ///
+    /// # Errors
+    ///
+    /// The first promise that is broken.
+    pub fn open(&mut self) -> Result<(), Violation> {
+        if self.wal.is_some() {
+            return Ok(());
+        }
+        if self.trouble == Trouble::Expected {
+            self.model.forget_written();
+        }
+        match open(Arc::clone(&self.storage), &self.host, &self.options) {
+            Ok(wal) => {
+                self.open_mode = self.mode;
+                match check_after_recovery(&wal, &mut self.model) {
+                    // A machine that fails may keep streams from being read.
+                    Err(Violation { invariant: "I11", .. })
+                        if self.trouble == Trouble::Expected =>
+                    {
+                        return Ok(());
+                    }
+                    checked => checked.map(drop)?,
+                }
+                self.wal = Some(wal);
+                Ok(())
+            }
+            Err(error) => self.failed("open", &error),
+        }
+    }
+
+    /// Does one thing.
+    ///
+    /// # Errors
+    ///
+    /// The first promise that is broken.
+    pub fn call(&mut self, call: &Call) -> Result<(), Violation> {
+        self.open()?;
+        let Some(wal) = self.wal.clone() else { return Ok(()) };
+        match call {
+            Call::Append { stream, len } => {
+                let entry = self.entry(*len);
+                let answer = wal.append(&Self::key(*stream), &entry).map(|seq| seq..seq + 1);
+                let is_durable = self.open_mode == SyncMode::Strict;
+                let promise = if is_durable { Promise::Durable } else { Promise::Written };
+                self.noted(*stream, &vec![entry], &answer, promise)
+            }
+            Call::Batch { stream, lens } => {
+                let frame: Frame = lens.iter().map(|&len| self.entry(len)).collect();
+                let answer = wal.append_batch(&Self::key(*stream), &frame);
+                if frame.is_empty() {
+                    return answer.map(drop).or_else(|error| self.failed("append", &error));
+                }
+                let is_durable = self.open_mode != SyncMode::Async;
+                let promise = if is_durable { Promise::Durable } else { Promise::Written };
+                self.noted(*stream, &frame, &answer, promise)
+            }
+            Call::Get { stream, at } => self.get(&wal, *stream, *at),
+            Call::Iterate { stream, from } => self.iterate(&wal, *stream, *from),
+            Call::Close => self.close(wal),
+            Call::Reconfigure { options, mode } => {
+                self.mode = *mode;
+                self.set_options(options.clone());
+                self.close(wal)
+            }
+            Call::Drop => {
+                drop(wal);
+                self.wal = None;
+                self.open()
+            }
+            Call::Reopen { stream } => self.reopen(&wal, *stream),
+            Call::Sync { stream } => {
+                let key = Self::key(*stream);
+                let answer = wal.stream(&key).and_then(|stream| stream.sync());
+                self.model.synced(&key, &answer)?;
+                self.answered("sync", answer)
+            }
+            Call::SyncAll => match wal.sync() {
+                Ok(()) => {
+                    self.model.all_synced();
+                    Ok(())
+                }
+                Err(error) => self.failed("sync", &error),
+            },
+            Call::Rotate { stream } => {
+                let key = Self::key(*stream);
+                let answer = wal.stream(&key).and_then(|stream| stream.rotate());
+                self.model.rotated(&key, &answer)?;
+                self.answered("rotate", answer)
+            }
+            Call::Truncate { stream, at } => {
+                let key = Self::key(*stream);
+                let seq = at % (self.model.committed_count(&key) + 2);
+                let answer = wal.stream(&key).and_then(|stream| stream.truncate_before(seq));
+                self.model.truncated(&key, seq, &answer)?;
+                self.answered("truncate", answer)
+            }
+            Call::Delete { stream } => self.delete(wal, *stream),
+        }
+    }
+
+    fn reopen(&mut self, wal: &Wal, stream: usize) -> Result<(), Violation> {
+        let key = Self::key(stream);
+        match wal.reopen(&key) {
+            Ok(report) if report.damage.is_empty() => {
+                if self.trouble == Trouble::Expected {
+                    self.model.forget_written_of(&key);
+                }
+                if self.settle(wal, &key)? == Looked::Not {
+                    self.wal = None;
+                }
+                Ok(())
+            }
+            Ok(report) => Err(Violation::new("I12", format!("reopening found {report:?}"))),
+            Err(error) => self.failed("reopen", &error),
+        }
+    }
+
+    fn close(&mut self, wal: Wal) -> Result<(), Violation> {
+        if self.trouble == Trouble::None {
+            check_readers(&wal, &self.model)?;
+        }
+        let closed = wal.close();
+        drop(wal);
+        self.wal = None;
+        match closed {
+            Ok(()) => self.model.all_synced(),
+            Err(error) => self.failed("close", &error)?,
+        }
+        self.open()
+    }
+
+    fn delete(&mut self, wal: Wal, stream: usize) -> Result<(), Violation> {
+        let key = Self::key(stream);
+        let answer = wal.delete_stream(&key);
+        self.model.deleted(&key, &answer)?;
+        let Err(error) = answer else { return Ok(()) };
+        self.failed("delete", &error)?;
+        // What is there now was recovered, if anything is.
+        self.model.forget_written_of(&key);
+        if self.settle(&wal, &key)? == Looked::Not {
+            drop(wal);
+            self.wal = None;
+        }
+        Ok(())
+    }
+
+    /// Does all of it.
+    ///
+    /// # Errors
+    ///
+    /// The first promise that is broken.
+    pub fn run(&mut self, calls: &[Call]) -> Result<(), Violation> {
+        calls.iter().try_for_each(|call| self.call(call))
+    }
+
+    /// Does all of it, or so much as there is power for.
+    ///
+    /// # Errors
+    ///
+    /// The first promise that is broken.
+    pub fn run_on(&mut self, disk: &SimStorage, calls: &[Call]) -> Result<(), Violation> {
+        self.open()?;
+        for call in calls {
+            if disk.is_power_cut() {
+                break;
+            }
+            self.call(call)?;
+        }
+        Ok(())
+    }
+
+    /// Bytes of this length that no other entry has; a few more if that takes more, none for 0.
+    pub fn entry(&mut self, len: usize) -> Bytes {
+        if len == 0 {
+            return Bytes::new();
+        }
+        let mut text = String::new();
+        self.entry_count += 1;
+        write!(text, "{}.", self.entry_count).unwrap_or_default();
+        while text.len() < len {
+            text.push('x');
+        }
+        Bytes::from(text)
+    }
+
+    fn noted(
+        &mut self,
+        stream: usize,
+        frame: &Frame,
+        answer: &ironwal::Result<std::ops::Range<u64>>,
+        promise: Promise,
+    ) -> Result<(), Violation> {
+        self.model.note(&Self::key(stream), frame, answer, promise)?;
+        match answer {
+            Ok(_) => Ok(()),
+            Err(error) => self.failed("append", error),
+        }
+    }
+
+    fn answered<T>(&self, doing: &str, answer: ironwal::Result<T>) -> Result<(), Violation> {
+        answer.map(drop).or_else(|error| self.failed(doing, &error))
+    }
+
+    /// Compares what readers see of a stream that may have been recovered, if it can be read.
+    fn settle(&mut self, wal: &Wal, key: &str) -> Result<Looked, Violation> {
+        match read_all(wal, key) {
+            Ok((found, _)) => {
+                // Where nothing is shown that is not durable, it is durable again.
+                let is_durable = self.open_mode == SyncMode::Strict;
+                let means = if is_durable { Means::ReadDurable } else { Means::Read };
+                self.model.settle(key, &found, means).map(|()| Looked::Well)
+            }
+            Err(violation) if violation.invariant == "I11" => match self.trouble {
+                Trouble::None => Err(violation),
+                Trouble::Expected => Ok(Looked::Not),
+            },
+            Err(violation) => Err(violation),
+        }
+    }
+
+    /// Whether a call may have failed, and in this way.
+    fn failed(&self, doing: &str, error: &ironwal::Error) -> Result<(), Violation> {
+        if error.is_damage() || error.is_foreign() {
+            return Err(Violation::new("I18", told(doing, error)));
+        }
+        match self.trouble {
+            Trouble::None => Err(Violation::new("I11", told(doing, error))),
+            Trouble::Expected => Ok(()),
+        }
+    }
+}
