@@ -8,6 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use ironwal_bench::compare::Request;
 use ironwal_bench::{ENTRY_LEN, TempLog};
 use rustix::fs::{FallocateFlags, fallocate};
 
@@ -66,20 +67,20 @@ fn together<R>(threads: u64, count: u64, run: impl Fn() -> ironwal::Result<R> + 
 }
 
 fn get(criterion: &mut Criterion) {
-    const COUNT: u64 = 200_000;
+    let count = Request::from_args().scale().pick(200_000, 2_000);
     let log = TempLog::new().expect("a log");
-    let stream = log.filled_one_by_one("bench", COUNT).expect("entries");
+    let stream = log.filled_one_by_one("bench", count).expect("entries");
     let mut group = criterion.benchmark_group("get 128 bytes");
     group.throughput(Throughput::Elements(1));
     let mut seq = 0;
     group.bench_function("active segment, random", |bencher| {
         bencher.iter(|| {
             // A step that is prime to the count visits all entries, far from one another.
-            seq = (seq + 78_121) % COUNT;
+            seq = (seq + 78_121) % count;
             black_box(stream.get(seq).expect("an entry"))
         });
     });
-    for (name, seq) in [("active segment, first", 0), ("active segment, last", COUNT - 1)] {
+    for (name, seq) in [("active segment, first", 0), ("active segment, last", count - 1)] {
         group.bench_function(name, |bencher| {
             bencher.iter(|| black_box(stream.get(seq).expect("an entry")));
         });
@@ -87,7 +88,7 @@ fn get(criterion: &mut Criterion) {
     group.finish();
 
     let mut group = criterion.benchmark_group("iterate over 128 bytes");
-    group.throughput(Throughput::Elements(COUNT)).sample_size(20);
+    group.throughput(Throughput::Elements(count)).sample_size(20);
     group.bench_function("active segment", |bencher| {
         bencher.iter(|| {
             stream
