@@ -8,7 +8,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::vec;
 
 use ironwal_format::SequenceNumber;
 use ironwal_format::seal::{Point, SparseTable};
@@ -50,25 +49,15 @@ pub enum Followed {
 
 /// Looks at what is behind the known end of a stream.
 ///
-/// 1. See whether the first segment is there.
-/// 2. Read the frames behind the known end, up to what is no whole frame. Where the next segment begins
-///    with the number that is next, go on in it: it has that number in its name.
-/// 3. If there was nothing, list the directory, and try again with what is in it: the log may have been
-///    ended elsewhere. What was written to the last segment before a later one was made is seen then.
+/// 1. List the directory. What was written to the last segment before a later one was made is seen by
+///    what follows.
+/// 2. Read the frames behind the known end, up to what is no whole frame.
+/// 3. If the next segment begins with the number that is next, go on in it.
 ///
 /// # Errors
 ///
 /// Those of the operating system.
 pub fn follow(dir: &Arc<StreamDir>, known: KnownEnd) -> Result<Followed, Error> {
-    if known.first != known.last
-        && let Err(error) = dir.open_segment(known.first, OpenMode::Read)
-    {
-        return if is_gone(error.kind()) { Ok(Followed::Changed) } else { Err(error.into()) };
-    }
-    match Follower::new(dir, known).run(known.last, Ahead::ByName)? {
-        Followed::Grown(changes) if changes.is_empty() => {}
-        followed @ (Followed::Grown(_) | Followed::Changed) => return Ok(followed),
-    }
     let layout = match layout::list(dir.storage(), dir.path()) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Followed::Changed),
         listed => listed
@@ -79,16 +68,39 @@ pub fn follow(dir: &Arc<StreamDir>, known: KnownEnd) -> Result<Followed, Error> 
         return Ok(Followed::Changed);
     }
     let behind = layout.segments.iter().filter(|name| name.ordinal > known.last.ordinal);
-    let ahead = Ahead::Listed(behind.copied().collect::<Vec<_>>().into_iter());
-    Follower::new(dir, known).run(known.last, ahead)
-}
-
-/// Where the next segment is known from.
-enum Ahead {
-    /// Its name is what it has to be; there may be none of that name.
-    ByName,
-    /// These are there, in the order of ordinals.
-    Listed(vec::IntoIter<SegmentName>),
+    let mut behind = behind.copied().peekable();
+    let mut follower = Follower { dir, at: known.at, table: SparseTable::default() };
+    follower.table.extend(known.point);
+    let mut changes = Vec::new();
+    let mut name = known.last;
+    let mut file = match follower.open(name)? {
+        Opened::Ours(file) => file,
+        Opened::NotYet | Opened::Changed => return Ok(Followed::Changed),
+    };
+    loop {
+        let Some(grown) = follower.frames(name, &file)? else { return Ok(Followed::Changed) };
+        let Some(&next) = behind.peek() else {
+            changes.extend(follower.change(file, grown));
+            return Ok(Followed::Grown(changes));
+        };
+        if next.base != follower.at.seq {
+            return Ok(Followed::Changed);
+        }
+        match follower.open(next)? {
+            Opened::Ours(opened) => {
+                let closed = follower.closed(name, &file)?;
+                changes.push(follower.rotation(closed, grown, next, &opened));
+                (name, file) = (next, opened);
+                behind.next();
+            }
+            // It is being made.
+            Opened::NotYet => {
+                changes.extend(follower.change(file, grown));
+                return Ok(Followed::Grown(changes));
+            }
+            Opened::Changed => return Ok(Followed::Changed),
+        }
+    }
 }
 
 /// What opening a segment came to.
@@ -114,50 +126,7 @@ struct Follower<'a> {
     table: SparseTable,
 }
 
-impl<'a> Follower<'a> {
-    fn new(dir: &'a Arc<StreamDir>, known: KnownEnd) -> Self {
-        let mut table = SparseTable::default();
-        table.extend(known.point);
-        Self { dir, at: known.at, table }
-    }
-
-    /// Follows from the known end in the segment `name`.
-    fn run(mut self, mut name: SegmentName, mut ahead: Ahead) -> Result<Followed, Error> {
-        let mut changes = Vec::new();
-        let mut file = match self.open(name)? {
-            Opened::Ours(file) => file,
-            Opened::NotYet | Opened::Changed => return Ok(Followed::Changed),
-        };
-        loop {
-            let Some(grown) = self.frames(name, &file)? else { return Ok(Followed::Changed) };
-            let next = match &mut ahead {
-                Ahead::ByName => {
-                    let ordinal = name.ordinal.next();
-                    ordinal.map(|ordinal| SegmentName { base: self.at.seq, ordinal })
-                }
-                Ahead::Listed(behind) => behind.next(),
-            };
-            let opened = match next {
-                Some(next) if next.base != self.at.seq => return Ok(Followed::Changed),
-                Some(next) => (next, self.open(next)?),
-                None => (name, Opened::NotYet),
-            };
-            match (opened, &ahead) {
-                ((next, Opened::Ours(opened)), _) => {
-                    let closed = self.closed(name, &file)?;
-                    changes.push(self.rotation(closed, grown, next, &opened));
-                    (name, file) = (next, opened);
-                }
-                ((_, Opened::Changed), Ahead::Listed(_)) => return Ok(Followed::Changed),
-                // There is none, or it is being made.
-                ((_, Opened::NotYet | Opened::Changed), _) => {
-                    changes.extend(self.change(file, grown));
-                    return Ok(Followed::Grown(changes));
-                }
-            }
-        }
-    }
-
+impl Follower<'_> {
     fn open(&self, name: SegmentName) -> Result<Opened, Error> {
         let file = match self.dir.open_segment(name, OpenMode::Read) {
             Err(error) if is_gone(error.kind()) => return Ok(Opened::Changed),

@@ -20,7 +20,7 @@ use crate::gather::{Identified, gather};
 use crate::index_file::{IndexWriter, file_len, replace};
 use crate::judge::{Judged, closed_view, judge, live_view, proven, segment_path};
 use crate::options::{CorruptionPolicy, StreamOptions};
-use crate::report::StreamReport;
+use crate::report::{IndexFinding, StreamReport};
 use crate::sync_side::{SyncSide, remove_files};
 use crate::view::{ActiveSegment, StreamView};
 use crate::write_side::WriteSide;
@@ -152,7 +152,7 @@ impl Repair<'_> {
                 return Err(Error::new(path, ErrorKind::Exhausted));
             }
         };
-        let index = self.index(tail.floor)?;
+        let index = self.index(tail.floor, report.index)?;
         self.remove_gone()?;
         let Tail { writer, file, floor } = tail;
         let mut view = closed_view(&dir, &self.plan);
@@ -246,10 +246,10 @@ impl Repair<'_> {
 
     /// Replaces the index whole, unless it ends in the floor that it would end in, and few records of
     /// earlier closings have piled up in it.
-    fn index(&self, floor: SegmentRecord) -> Result<IndexWriter, Error> {
+    fn index(&self, floor: SegmentRecord, index: IndexFinding) -> Result<IndexWriter, Error> {
         let dir = &self.identified.dir;
         let last = IndexRecord::Floor(floor);
-        let start = self.start(floor).map(IndexRecord::Start);
+        let start = self.start(floor, index).map(IndexRecord::Start);
         let sealed = self.plan.records.iter().copied().map(IndexRecord::Sealed);
         let records: Vec<_> = start.into_iter().chain(sealed).chain([last]).collect();
         if self.identified.closed_cleanly
@@ -265,9 +265,10 @@ impl Repair<'_> {
 
     /// The start record; where it was lost with the index, what it has to be: without one a stream begins
     /// with the first segment that it ever had.
-    fn start(&self, floor: SegmentRecord) -> Option<StartRecord> {
-        let SegmentRecord { base, ordinal, .. } = *self.plan.records.first().unwrap_or(&floor);
-        let was_lost = ordinal > Ordinal::ZERO && base == self.plan.first;
+    fn start(&self, floor: SegmentRecord, index: IndexFinding) -> Option<StartRecord> {
+        let SegmentRecord { ordinal, .. } = *self.plan.records.first().unwrap_or(&floor);
+        let was_lost = index != IndexFinding::Sound && ordinal > Ordinal::ZERO;
+        let base = self.plan.first;
         self.identified.start.or(was_lost.then_some(StartRecord { base, ordinal }))
     }
 

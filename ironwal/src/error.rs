@@ -295,11 +295,6 @@ impl Error {
         matches!(self.0.kind, ErrorKind::Deleted)
     }
 
-    /// Whether the stream was reopened since the handle was got.
-    pub(crate) fn is_reopened(&self) -> bool {
-        matches!(self.0.kind, ErrorKind::Fenced(FenceCause::Reopened))
-    }
-
     /// Whether a file is told to be absent.
     pub(crate) fn is_absence(&self) -> bool {
         if let ErrorKind::Io { source, .. } = &self.0.kind {

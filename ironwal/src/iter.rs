@@ -54,6 +54,14 @@ pub struct Iter {
     part_until: SequenceNumber,
     cursor: Option<Cursor>,
     frame: Option<Frame>,
+    /// Whether it was asked what became of the stream, since the last segment was begun.
+    asked: Asked,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Asked {
+    Yes,
+    No,
 }
 
 /// Where an iterator comes from.
@@ -82,6 +90,7 @@ impl Iter {
             part_until: until,
             cursor: None,
             frame: None,
+            asked: Asked::No,
         }
     }
 
@@ -134,8 +143,11 @@ impl Iter {
             match self.read_with_room() {
                 Ok(CursorItem::Frame(frame)) => self.frame = Some(frame),
                 Ok(CursorItem::Lost(error, next)) => {
-                    // What was truncated or deleted is no damage, nor is what has come in its place.
-                    if let Some(overtaken) = self.overtaken() {
+                    // What was truncated or deleted is no damage, nor is what has come in its place. That
+                    // is asked once for each segment: what is open is not taken away.
+                    if std::mem::replace(&mut self.asked, Asked::Yes) == Asked::No
+                        && let Some(overtaken) = self.overtaken()
+                    {
                         return Some(Err(overtaken));
                     }
                     let lost = next > self.at;
@@ -163,11 +175,12 @@ impl Iter {
                 let kind = ErrorKind::Truncated { first_seq: first.get() };
                 Some(Error::of(&self.stream, kind))
             }
-            Ok(_) => None,
-            Err(error) => {
+            Err(error) if error.is_deleted() => {
                 self.until = self.at;
                 Some(error)
             }
+            // Nobody knows of anything that explains it.
+            Ok(_) | Err(_) => None,
         }
     }
 
@@ -185,6 +198,7 @@ impl Iter {
         if let Some(cursor) = &mut self.cursor {
             return cursor.read();
         }
+        self.asked = Asked::No;
         let part = self.snapshot.as_ref().map_or(Part::End, |snapshot| snapshot.part(self.at));
         let (opened, end) = match part {
             Part::Active(segment, place, cache) => {

@@ -10,7 +10,7 @@ use ironwal_segment::storage::{EntryKind, StdStorage, Storage, StorageLock, Stor
 use ironwal_stream::Deleted;
 
 use crate::environment::Environment;
-use crate::error::{Error, ErrorKind, IoOp, Result};
+use crate::error::{Error, ErrorKind, IoOp, Outcome, Result};
 use crate::iter::Iter;
 use crate::options::WalOptions;
 use crate::report::RecoveryReport;
@@ -236,8 +236,7 @@ impl Wal {
         if !old.is_stopped() {
             return Ok(old);
         }
-        let debt = old.debt();
-        old.retire(Death::Replaced);
+        let debt = old.retire(Death::Replaced);
         let new = Arc::new(old.successor(debt));
         let replaced = self.inner.streams.replace(key, &old, Arc::clone(&new));
         assert!(replaced == Exchange::Done, "nobody else replaces states meanwhile");
@@ -248,21 +247,53 @@ impl Wal {
     /// Makes everything durable that was appended to any stream before: when this returns it survives a
     /// power cut. Several streams are synced at a time.
     ///
+    /// That is what was appended since the log was opened. What a process that was killed has left in a
+    /// stream becomes durable when the stream is first used, or by [`recover_all`](Self::recover_all).
+    ///
     /// # Errors
     ///
-    /// The first failure, after all streams were tried; as [`Stream::sync`]. [`ErrorKind::Closed`].
+    /// The first failure, after all streams were tried; as [`Stream::sync`], but streams that are damaged
+    /// are passed over. [`ErrorKind::Closed`].
     pub fn sync(&self) -> Result<()> {
         self.inner.check_open()?;
         let thread_count = self.inner.shared.environment.recovery_threads.get();
-        let states = self.inner.streams.snapshot();
+        let states = {
+            // None of them is about to be replaced.
+            let exchange = self.inner.exchanges.lock();
+            let states = self.inner.streams.snapshot();
+            drop(exchange);
+            states
+        };
         let states: Vec<_> = states.into_iter().filter(|state| state.may_need_sync()).collect();
-        side_by_side(thread_count, &states, |state| match state.sync() {
-            // It was deleted, or recovered from disk, meanwhile; or it takes no appends.
-            Err(error) if error.is_deleted() || error.is_reopened() || state.is_refused() => Ok(()),
-            // It was fenced before, and all who had to be told of that were.
-            Err(error) if error.is_fenced() && state.debt().is_none() => Ok(()),
-            synced => synced,
-        })
+        side_by_side(thread_count, &states, |state| self.sync_state(state))
+    }
+
+    /// Syncs a stream, whatever state has taken the place of this one meanwhile.
+    fn sync_state(&self, state: &Arc<StreamState>) -> Result<()> {
+        let mut state = Arc::clone(state);
+        loop {
+            let error = match state.sync() {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            if error.outcome() == Outcome::NotWritten && state.is_dead() {
+                // Until whoever does that is done.
+                drop(self.inner.exchanges.lock());
+                match self.inner.streams.get(state.key().as_str()) {
+                    Some(next) if !Arc::ptr_eq(&next, &state) => state = next,
+                    Some(_) | None => return Ok(()),
+                }
+                continue;
+            }
+            // A handle of what is no stream, as of a file that stands in the root.
+            if state.debt().is_none() && state.is_absent().unwrap_or(false) {
+                return Ok(());
+            }
+            // It takes no appends; if all that was acknowledged is durable, who had to be told was.
+            let is_stopped = state.is_refused() || error.is_fenced();
+            let is_told = is_stopped && error.outcome() == Outcome::NotWritten;
+            return if is_told && state.debt().is_none() { Ok(()) } else { Err(error) };
+        }
     }
 
     /// Deletes a stream, durably when this returns. Gives whether there was one. What is read of it
@@ -285,8 +316,7 @@ impl Wal {
             sync_root(&*self.inner.shared.environment.storage)?;
             return Ok(false);
         }
-        let debt = state.debt();
-        state.retire(Death::Deleted);
+        let debt = state.retire(Death::Deleted);
         let deleted = state.delete_files();
         let removed = match debt {
             // It may still be there.
@@ -379,10 +409,11 @@ impl Inner {
             return Err(Error::new(ErrorKind::Closed));
         }
         // A stream that is opened from here on sees that the log is closed; all others are here.
+        // Whoever replaces a state has done so, or will find that the log is closed.
+        let exchange = self.exchanges.lock();
         let thread_count = self.shared.environment.recovery_threads.get();
         let result = side_by_side(thread_count, &self.streams.snapshot(), |state| state.close());
         self.shared.reading.clear();
-        let exchange = self.exchanges.lock();
         drop(self.lock.lock().take());
         drop(exchange);
         result

@@ -20,6 +20,8 @@ mod model;
 #[cfg(test)]
 mod order;
 #[cfg(test)]
+mod owed;
+#[cfg(test)]
 mod races;
 #[cfg(test)]
 mod reads;

@@ -208,7 +208,7 @@ impl StreamReader {
         match found {
             // Truncated, or deleted and perhaps made anew, since it was looked at; or damaged: then that
             // is what is said again.
-            Err(error) if error.is_absence() || error.is_damage() || error.is_foreign() => {
+            Err(error) if error.is_absence() || error.is_foreign() || self.0.is_news(&error) => {
                 let located =
                     self.looking(|view| view.map_or(Located::Beyond, |view| view.locate(seq)))?;
                 located.find(reading, self.key(), seq)
@@ -235,6 +235,11 @@ impl Inner {
             | Known::Absent
             | Known::Unreadable(_) => None,
         }
+    }
+
+    /// Whether this is damage of what was whole when it was looked at.
+    fn is_news(&self, error: &Error) -> bool {
+        error.is_damage() && matches!(&*self.known.lock(), Known::Followed(_))
     }
 
     /// Looks again, and runs `read` on what is there.

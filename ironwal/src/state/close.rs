@@ -53,6 +53,9 @@ impl StreamState {
 
     /// Whether anything may be written that is not durable.
     pub(crate) fn may_need_sync(&self) -> bool {
+        if self.debt().is_some() {
+            return true;
+        }
         match (&*self.write.lock(), self.live.get()) {
             (WriteSlot::Open(write), Some(live)) => !write.is_synced(live.mark()),
             (WriteSlot::Closing(_) | WriteSlot::Unopened, _) => true,
@@ -79,11 +82,20 @@ impl StreamState {
             return self.debt.clone().filter(|_| !is_absent);
         };
         let is_owing = self.peek(View::next).is_some_and(|next| next > live.durable());
-        is_owing.then(|| live.group.fenced().unwrap_or(Stop::Closed))
+        is_owing.then(|| match live.group.fenced() {
+            Some(stop @ (Stop::Failed(_) | Stop::Panicked)) => stop,
+            Some(Stop::Closed | Stop::Deleted) | None => Stop::Closed,
+        })
     }
 
-    /// Makes this state dead, so that another can take its place; waits for whoever leads.
-    pub(crate) fn retire(&self, death: Death) {
+    /// Whether another state has taken the place of this one, or will.
+    pub(crate) fn is_dead(&self) -> bool {
+        matches!(&*self.write.lock(), WriteSlot::Dead(_))
+    }
+
+    /// Makes this state dead, so that another can take its place; waits for whoever leads. Gives what it
+    /// owes.
+    pub(crate) fn retire(&self, death: Death) -> Option<Stop> {
         let ended = std::mem::replace(&mut *self.write.lock(), WriteSlot::Dead(death));
         drop(ended);
         if let Some(live) = self.live.get() {
@@ -94,8 +106,11 @@ impl StreamState {
             // The group is stopped or will never be used again: nobody waits for its answer.
             drop(live.group.close(|_| Err(stop)));
         }
+        // Nothing is acknowledged any more, and what was is still to be seen.
+        let debt = self.debt();
         *self.view.write() = ViewSlot::Dead(death);
         self.shared.retired.add(&self.counters);
+        debt
     }
 
     /// Whether there is no such stream.

@@ -214,7 +214,19 @@ impl StreamState {
         if !error.is_absence() && !error.is_damage() && !error.is_foreign() {
             return error;
         }
-        let life = self.peek(|view| view.dir().id()).unwrap_or(StreamId::new([0; 16]));
+        let Some(life) = self.peek(|view| view.dir().id()) else {
+            // Nothing of it is open: it was deleted, or there is nothing to explain.
+            return match &*self.write.lock() {
+                WriteSlot::Dead(death @ Death::Deleted) => self.dead(*death),
+                WriteSlot::Dead(Death::Replaced)
+                | WriteSlot::Unopened
+                | WriteSlot::Absent
+                | WriteSlot::Open(_)
+                | WriteSlot::Closing(_)
+                | WriteSlot::Refused(_)
+                | WriteSlot::Closed => error,
+            };
+        };
         match (self.first_now(life), seq) {
             (Ok(first), Some(seq)) if seq < first => {
                 Error::of(self.name(), ErrorKind::Truncated { first_seq: first.get() })
