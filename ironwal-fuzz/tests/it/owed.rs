@@ -20,14 +20,17 @@ fn segment(base: u64, ordinal: u32) -> String {
     format!("{base:020}-{ordinal:010}{SEGMENT_SUFFIX}")
 }
 
-/// Turns a bit of each byte that equals `byte`.
-fn corrupt(storage: &dyn Storage, name: &str, byte: u8) {
+/// Turns a bit of each entry that is this text, which no header holds by chance.
+fn corrupt(storage: &dyn Storage, name: &str, entry: [u8; 8]) {
     let file = storage.open(StoragePath::new("s").join(name), OpenMode::ReadWrite).unwrap();
     let mut bytes = vec![0; usize::try_from(file.file_len().unwrap()).unwrap()];
     ironwal_segment::io::read_up_to(&*file, &mut bytes, 0).unwrap();
-    for (at, _) in bytes.iter().enumerate().filter(|(_, found)| **found == byte) {
-        file.write_at(&[byte ^ 1], at as u64).unwrap();
+    let mut hits = 0;
+    for (at, _) in bytes.windows(entry.len()).enumerate().filter(|(_, found)| *found == entry) {
+        file.write_at(&[entry[0] ^ 1], at as u64).unwrap();
+        hits += 1;
     }
+    assert!(hits > 0, "nothing was turned");
 }
 
 /// A storage of which, while it is told so, one kind of call on segments fails.
@@ -50,13 +53,13 @@ fn a_damaged_stream_that_owes_entries_is_told_by_sync_and_close() {
     let inner: Arc<dyn Storage> = Arc::new(MemStorage::new());
     let (storage, armed) = failing(&inner, Op::SyncData, io::ErrorKind::Other);
     let wal = open(&storage, &WalOptions::new().sync_mode(SyncMode::Async));
-    wal.append("s", "z").unwrap();
+    wal.append("s", "to turn!").unwrap();
     wal.sync().unwrap();
     wal.append("s", "acknowledged").unwrap();
     armed.store(true, Ordering::SeqCst);
     assert!(wal.sync().is_err());
     armed.store(false, Ordering::SeqCst);
-    corrupt(&*inner, &segment(0, 0), b'z');
+    corrupt(&*inner, &segment(0, 0), *b"to turn!");
     assert_eq!(wal.reopen("s").unwrap().damage.len(), 1);
     assert!(wal.sync().is_err());
     assert!(wal.close().is_err());
@@ -67,10 +70,10 @@ fn damage_is_told_by_an_iterator_whatever_became_of_the_log() {
     for is_closed in [false, true] {
         let storage: Arc<dyn Storage> = Arc::new(MemStorage::new());
         let wal = open(&storage, &WalOptions::new().max_segment_entries(3));
-        for entry in ["0", "1", "2", "3", "four", "5", "6", "7"] {
+        for entry in ["0", "1", "2", "3", "to turn!", "5", "6", "7"] {
             wal.append("s", entry).unwrap();
         }
-        corrupt(&*storage, &segment(3, 1), b'f');
+        corrupt(&*storage, &segment(3, 1), *b"to turn!");
         let iter = wal.iter("s", ..).unwrap();
         if is_closed {
             wal.close().unwrap();
@@ -94,10 +97,10 @@ fn an_iterator_asks_once_for_each_segment_what_became_of_the_stream() {
     let storage: Arc<dyn Storage> = Arc::new(hooked);
     let wal = open(&storage, &WalOptions::new().max_segment_entries(500));
     for _ in 0..1000 {
-        wal.append("s", "zzz").unwrap();
+        wal.append("s", "to turn!").unwrap();
     }
     for name in [segment(0, 0), segment(500, 1)] {
-        corrupt(&*inner, &name, b'z');
+        corrupt(&*inner, &name, *b"to turn!");
     }
     *lists.lock().unwrap() = 0;
     assert_eq!(wal.iter("s", ..).unwrap().filter(Result::is_err).count(), 1000);
