@@ -276,7 +276,9 @@ impl Wal {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
-            if error.outcome() == Outcome::NotWritten && state.is_dead() {
+            // It was deleted or replaced: before this began, or while it waited for a leader.
+            let is_retired = matches!(error.kind(), ErrorKind::Deleted | ErrorKind::Closed);
+            if (is_retired || error.outcome() == Outcome::NotWritten) && state.is_dead() {
                 // Until whoever does that is done.
                 drop(self.inner.exchanges.lock());
                 match self.inner.streams.get(state.key().as_str()) {
@@ -468,7 +470,10 @@ fn side_by_side<T: Sync>(
     };
     thread::scope(|scope| {
         for _ in 1..thread_count.min(items.len()) {
-            scope.spawn(work);
+            // Where none can be had, whoever calls does it all.
+            if thread::Builder::new().spawn_scoped(scope, work).is_err() {
+                break;
+            }
         }
         work();
     });

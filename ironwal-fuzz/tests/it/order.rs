@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use ironwal::{Environment, SyncMode, Wal, WalOptions};
 use ironwal_format::names::SEGMENT_SUFFIX;
@@ -209,4 +210,28 @@ fn a_deletion_that_failed_is_not_called_done_when_it_is_tried_again() {
     for _ in 0..2 {
         assert!(wal.delete_stream("s").unwrap_err().io_error().is_some());
     }
+}
+
+/// What is deleted needs no sync: a sync of the log that waits for it is not failed by that.
+#[test]
+fn a_sync_of_the_log_does_not_fail_because_a_stream_is_deleted_meanwhile() {
+    let held = held(SyncMode::Async);
+    held.wal.append("other", "entry").unwrap();
+    let (syncing, deleting) = held.beside(
+        |wal| wal.stream("s").unwrap().sync().unwrap(),
+        |wal| {
+            // Behind the sync that is held, so the sync of the log waits for another.
+            wal.append("s", "one").unwrap();
+            let (first, second) = (wal.clone(), wal.clone());
+            let syncing = thread::spawn(move || first.sync());
+            // Each is to stand where it waits; where one is late, the test shows less.
+            thread::sleep(Duration::from_millis(100));
+            let deleting = thread::spawn(move || second.delete_stream("s"));
+            thread::sleep(Duration::from_millis(100));
+            (syncing, deleting)
+        },
+    );
+    assert!(deleting.join().unwrap().unwrap());
+    syncing.join().unwrap().unwrap();
+    assert_eq!(held.wal.durable_seq("other").unwrap(), 1);
 }

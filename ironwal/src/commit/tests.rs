@@ -195,6 +195,20 @@ fn a_fence_during_a_sync_spares_what_the_sync_covered_and_nothing_else() {
 }
 
 #[test]
+fn of_two_who_want_the_sync_side_alone_one_waits_or_is_told_so() {
+    let group = GroupCommit::<_, Stop>::new(1, 0_u32);
+    let done = group.try_exclusive(|syncs| {
+        *syncs += 1;
+        assert!(group.try_exclusive(never).is_none());
+        Ok(2)
+    });
+    assert_eq!((done, group.durable(), idle_side(&group)), (Some(Ok(())), 2, Some(1)));
+    group.fence(Stop::Write);
+    assert_eq!(group.try_exclusive(never), Some(Err(Stop::Write)));
+    assert_eq!(group.exclusive(never), Err(Stop::Write));
+}
+
+#[test]
 fn a_fence_takes_effect_at_once_where_nobody_leads() {
     let dropped = AtomicBool::new(false);
     let group = GroupCommit::new(1, Side(&dropped));

@@ -58,15 +58,16 @@ impl StreamState {
         }
         match (&*self.write.lock(), self.live.get()) {
             (WriteSlot::Open(write), Some(live)) => !write.is_synced(live.mark()),
-            (WriteSlot::Closing(_) | WriteSlot::Unopened, _) => true,
+            // Of a dead one the state in its place tells, and of a closed one nothing is known here: its
+            // last sync may have failed.
             (
-                WriteSlot::Open(_)
-                | WriteSlot::Absent
-                | WriteSlot::Refused(_)
-                | WriteSlot::Closed
-                | WriteSlot::Dead(_),
+                WriteSlot::Closing(_)
+                | WriteSlot::Unopened
+                | WriteSlot::Dead(_)
+                | WriteSlot::Closed,
                 _,
-            ) => false,
+            ) => true,
+            (WriteSlot::Open(_) | WriteSlot::Absent | WriteSlot::Refused(_), _) => false,
         }
     }
 

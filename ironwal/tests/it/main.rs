@@ -45,4 +45,6 @@ mod secrets;
 #[cfg(test)]
 mod sync_modes;
 #[cfg(test)]
+mod system;
+#[cfg(test)]
 mod truncation;
