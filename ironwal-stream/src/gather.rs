@@ -291,9 +291,9 @@ impl Gatherer<'_> {
         if let Some((id, _)) = most {
             return Ok(Some(*id));
         }
-        // None will be looked at again: tell of each.
-        for name in &self.layout.segments {
-            if last.is_none_or(|last| last.name != *name) {
+        // None will be looked at again: tell of each. Of the last it was told when it was read first.
+        if let [before @ .., _] = self.layout.segments.as_slice() {
+            for name in before {
                 self.read_candidate(*name, refusals)?;
             }
         }
@@ -347,7 +347,15 @@ impl Gatherer<'_> {
         let last_name = self.layout.segments.last().copied();
         let start = knowledge.and_then(|knowledge| knowledge.start);
         let gone = |name: &SegmentName| start.is_some_and(|start| name.ordinal < start.ordinal);
-        // What is gone is not looked at, whatever it is.
+        // What is gone is not looked at, but for whose it is: an index of another life of the stream must
+        // not have the segments of this one unlinked.
+        for name in self.layout.segments.iter().filter(|name| gone(name)) {
+            let candidate = match last.take_if(|last| last.name == *name) {
+                Some(last) => Some(last),
+                None => self.read_candidate(*name, &mut Vec::new())?,
+            };
+            refusals.extend(candidate.and_then(|candidate| foreign(dir, &candidate)));
+        }
         for name in self.layout.segments.iter().filter(|name| !gone(name)) {
             let told = knowledge.and_then(|knowledge| told_of(knowledge, name.ordinal));
             if told.is_some_and(|told| told.base != name.base) {
@@ -367,10 +375,8 @@ impl Gatherer<'_> {
                 Some(_) | None => self.read_candidate(*name, refusals)?,
             };
             let Some(candidate) = candidate else { continue };
-            if candidate.header.as_ref().is_ok_and(|header| header.id != dir.id()) {
-                let path = dir.display(&name.file_name());
-                let error = Error::new(path, ErrorKind::Foreign);
-                refusals.push(Refusal { error, segment: Some(*name) });
+            if let Some(refusal) = foreign(dir, &candidate) {
+                refusals.push(refusal);
                 continue;
             }
             seen.push((*name, Seen::Unrecorded(candidate, record)));
@@ -510,6 +516,14 @@ impl Gatherer<'_> {
             }
         }
     }
+}
+
+/// The refusal of a segment whose header says that it is of another stream.
+fn foreign(dir: &StreamDir, candidate: &Candidate) -> Option<Refusal> {
+    let Candidate { name, header } = candidate;
+    header.as_ref().ok().filter(|header| header.id != dir.id())?;
+    let error = Error::new(dir.display(&name.file_name()), ErrorKind::Foreign);
+    Some(Refusal { error, segment: Some(*name) })
 }
 
 /// Adds the segments that only the seals before them, and the segments behind them, tell of.

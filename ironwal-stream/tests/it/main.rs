@@ -5,6 +5,10 @@ mod halves;
 #[cfg(test)]
 mod index;
 #[cfg(test)]
+mod odd;
+#[cfg(test)]
+mod recovery;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod truncate;

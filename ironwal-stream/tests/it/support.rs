@@ -47,6 +47,25 @@ impl World {
         }
     }
 
+    /// What is found of a stream that cannot be opened.
+    pub(crate) fn refused(&self) -> StreamReport {
+        match open(&self.storage, &self.key, self.options, 0).unwrap() {
+            Opened::Refused(_, report) => report,
+            other @ (Opened::Absent | Opened::Ready(..)) => panic!("{other:?}"),
+        }
+    }
+
+    /// The names of what look like segments, in order.
+    pub(crate) fn segment_names(&self) -> Vec<String> {
+        let entries = self.storage.list(StoragePath::new("s")).unwrap();
+        let is_segment =
+            |name: &str| matches!(StreamFileName::of(name), StreamFileName::Segment { .. });
+        let names = entries.into_iter().map(|entry| entry.name).filter(|name| is_segment(name));
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        names
+    }
+
     pub(crate) fn read(&self, name: &str) -> Vec<u8> {
         let path = StoragePath::new("s").join(name);
         let file = self.storage.open(path, OpenMode::Read).unwrap();

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use ironwal_format::frame::PreparedFrame;
+use ironwal_format::checksum::Salt;
+use ironwal_format::frame::{Placement, PreparedFrame};
 use ironwal_format::index::{
     IndexRecord, SegmentRecord, StartRecord, encode_header, encode_record, read_index,
 };
@@ -19,21 +20,24 @@ use ironwal_stream::{
     StreamReport, StreamView, create, inspect, open,
 };
 
+use crate::support::sync;
+
 const LIMITS: EntryLimits = EntryLimits::new(1 << 20, 1 << 20);
 const ID: StreamId = StreamId::new([7; 16]);
-const DIR: &str = "s";
-const BOTH: [CorruptionPolicy; 2] = [CorruptionPolicy::Error, CorruptionPolicy::Truncate];
+pub(crate) const DIR: &str = "s";
+pub(crate) const BOTH: [CorruptionPolicy; 2] =
+    [CorruptionPolicy::Error, CorruptionPolicy::Truncate];
 /// Three entries fit into a segment.
 const MAX_SEGMENT_LEN: u64 = 320;
 
 /// The files of a stream.
-type Files = BTreeMap<String, Vec<u8>>;
+pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
 /// A log that must be there: the number of its first entry, and all of them.
 #[derive(Clone, Debug, Default)]
-struct Log {
-    first: u64,
-    entries: Vec<String>,
+pub(crate) struct Log {
+    pub(crate) first: u64,
+    pub(crate) entries: Vec<String>,
 }
 
 impl Log {
@@ -48,15 +52,15 @@ impl Log {
     }
 }
 
-fn key() -> StreamKey {
+pub(crate) fn key() -> StreamKey {
     StreamKey::new(DIR).unwrap()
 }
 
-fn header_len() -> usize {
+pub(crate) fn header_len() -> usize {
     usize::try_from(SegmentHeader::len_for(&key())).unwrap()
 }
 
-fn options(corruption: CorruptionPolicy) -> StreamOptions {
+pub(crate) fn options(corruption: CorruptionPolicy) -> StreamOptions {
     StreamOptions {
         preallocation: ironwal_stream::Preallocation::Reserve,
         entries: LIMITS,
@@ -66,7 +70,7 @@ fn options(corruption: CorruptionPolicy) -> StreamOptions {
     }
 }
 
-fn storage_of(files: &Files) -> Arc<dyn Storage> {
+pub(crate) fn storage_of(files: &Files) -> Arc<dyn Storage> {
     let storage: Arc<dyn Storage> = Arc::new(MemStorage::new());
     storage.create_dir(StoragePath::new(DIR)).unwrap();
     for (name, bytes) in files {
@@ -77,7 +81,7 @@ fn storage_of(files: &Files) -> Arc<dyn Storage> {
     storage
 }
 
-fn files_of(storage: &Arc<dyn Storage>) -> Files {
+pub(crate) fn files_of(storage: &Arc<dyn Storage>) -> Files {
     let mut files = Files::new();
     for entry in storage.list(StoragePath::new(DIR)).unwrap() {
         let path = StoragePath::new(DIR).join(&entry.name);
@@ -101,20 +105,20 @@ fn ordinal_of(name: &str) -> Option<u32> {
 }
 
 /// The name of the segment file with this ordinal.
-fn name_of(files: &Files, ordinal: u32) -> String {
+pub(crate) fn name_of(files: &Files, ordinal: u32) -> String {
     files.keys().find(|name| ordinal_of(name) == Some(ordinal)).unwrap().clone()
 }
 
-fn segment(files: &mut Files, ordinal: u32) -> &mut Vec<u8> {
+pub(crate) fn segment(files: &mut Files, ordinal: u32) -> &mut Vec<u8> {
     let name = name_of(files, ordinal);
     files.get_mut(&name).unwrap()
 }
 
-fn last_ordinal(files: &Files) -> u32 {
+pub(crate) fn last_ordinal(files: &Files) -> u32 {
     files.keys().filter_map(|name| ordinal_of(name)).max().unwrap()
 }
 
-fn index_of(records: &[IndexRecord]) -> Vec<u8> {
+pub(crate) fn index_of(records: &[IndexRecord]) -> Vec<u8> {
     let mut bytes = encode_header(&key(), ID);
     for record in records {
         let offset = bytes.len() as u64;
@@ -123,16 +127,12 @@ fn index_of(records: &[IndexRecord]) -> Vec<u8> {
     bytes
 }
 
-fn append(stream: &mut OpenStream, log: &mut Log, what: &str, count: usize) {
+pub(crate) fn append(stream: &mut OpenStream, log: &mut Log, what: &str, count: usize) {
     let mut mark = stream.write.written_mark();
     for _ in 0..count {
         let entry = format!("{what} {:03}", log.end());
         let mut frame: PreparedFrame =
             prepare_entry(entry.as_bytes(), LIMITS, Compression::None).unwrap();
-        let sync = |stream: &mut OpenStream| {
-            let work = stream.write.take_work().unwrap();
-            stream.sync.sync(work).unwrap().mark
-        };
         if stream.write.admission(&frame, mark) == Admission::AfterSync {
             mark = sync(stream);
         }
@@ -143,7 +143,7 @@ fn append(stream: &mut OpenStream, log: &mut Log, what: &str, count: usize) {
 }
 
 /// A stream of so many entries, three to a segment, that was not closed.
-fn filled(count: usize) -> (Files, Log) {
+pub(crate) fn filled(count: usize) -> (Files, Log) {
     let storage: Arc<dyn Storage> = Arc::new(MemStorage::new());
     let mut stream = create(&storage, &key(), ID, options(CorruptionPolicy::Error), 0).unwrap();
     let mut log = Log::default();
@@ -152,14 +152,17 @@ fn filled(count: usize) -> (Files, Log) {
     (files_of(&storage), log)
 }
 
-fn opened(storage: &Arc<dyn Storage>, policy: CorruptionPolicy) -> (OpenStream, StreamReport) {
+pub(crate) fn opened(
+    storage: &Arc<dyn Storage>,
+    policy: CorruptionPolicy,
+) -> (OpenStream, StreamReport) {
     match open(storage, &key(), options(policy), 0).unwrap() {
         Opened::Ready(stream, report) => (*stream, report),
         other @ (Opened::Absent | Opened::Refused(..)) => panic!("{policy:?}: {other:#?}"),
     }
 }
 
-fn refused(files: &Files, policy: CorruptionPolicy) -> StreamReport {
+pub(crate) fn refused(files: &Files, policy: CorruptionPolicy) -> StreamReport {
     let storage = storage_of(files);
     let opened = open(&storage, &key(), options(policy), 0).unwrap();
     let Opened::Refused(_, report) = opened else { panic!("{policy:?}: {opened:#?}") };
@@ -168,7 +171,7 @@ fn refused(files: &Files, policy: CorruptionPolicy) -> StreamReport {
     report
 }
 
-fn assert_reads(view: &StreamView, log: &Log) {
+pub(crate) fn assert_reads(view: &StreamView, log: &Log) {
     assert_eq!((view.first.get(), view.next.get()), (log.first, log.end()), "{view:#?}");
     let closed =
         view.closed.iter().map(|closed| ReadSegment::closed(Arc::clone(&view.dir), *closed));
@@ -189,7 +192,7 @@ fn assert_reads(view: &StreamView, log: &Log) {
 }
 
 /// Sees to it that a stream is sound, whoever opens it, and opened again.
-fn assert_sound(files: &Files, log: &Log) {
+pub(crate) fn assert_sound(files: &Files, log: &Log) {
     for policy in BOTH {
         let storage = storage_of(files);
         for _ in 0..2 {
@@ -282,7 +285,7 @@ fn check_kills(before: &Files, ended: &Files, log: &Log) {
 }
 
 /// Turns a bit in the entry with this number of a segment.
-fn turn_bit(files: &mut Files, ordinal: u32, nth: usize) {
+pub(crate) fn turn_bit(files: &mut Files, ordinal: u32, nth: usize) {
     let at = header_len() + nth * 40 + 33;
     segment(files, ordinal)[at] ^= 4;
 }
@@ -511,6 +514,76 @@ fn without_an_ordinal_left_nothing_is_given_up() {
     let report = refused(&files, CorruptionPolicy::Truncate);
     let last = report.damage.last().unwrap();
     assert!(matches!(last.error.kind(), ErrorKind::Exhausted), "{report:#?}");
+}
+
+/// A log that is torn would be sound, were there an ordinal for the segment that ends it.
+#[test]
+fn without_an_ordinal_left_a_torn_log_is_refused_and_its_entries_are_read() {
+    for torn in [false, true] {
+        let (files, log, mut last) = in_last_segment();
+        if torn {
+            last.extend([0x55; 8]);
+        }
+        let name = segment_file_name(SequenceNumber::ZERO, Ordinal::new(u32::MAX));
+        let files = Files::from([(INDEX_FILE.to_owned(), files), (name, last)]);
+        for policy in BOTH {
+            if !torn {
+                let storage = storage_of(&files);
+                let (mut stream, report) = opened(&storage, policy);
+                assert!(report.damage.is_empty(), "{report:#?}");
+                // It can be appended to until it is full.
+                let mark = stream.write.written_mark();
+                let mut frame = prepare_entry(b"more", LIMITS, Compression::None).unwrap();
+                assert_eq!(stream.write.append(&mut frame, mark, || 0).unwrap().get(), 3);
+                let mark = sync(&mut stream);
+                let before = files_of(&storage);
+                let error = stream.write.append(&mut frame, mark, || 0).unwrap_err();
+                assert!(format!("{error:?}").contains("NotWritten"), "{error:?}");
+                assert!(format!("{error:?}").contains("Exhausted"), "{error:?}");
+                assert!(stream.write.rotate(mark, || 0).is_err());
+                assert_eq!(files_of(&storage), before);
+                continue;
+            }
+            let report = refused(&files, policy);
+            let [damage] = &report.damage[..] else { panic!("{report:#?}") };
+            assert!(matches!(damage.error.kind(), ErrorKind::Exhausted), "{report:#?}");
+            let opened = open(&storage_of(&files), &key(), options(policy), 0).unwrap();
+            let Opened::Refused(Some(view), _) = opened else { panic!("{opened:#?}") };
+            assert_reads(&view, &log);
+        }
+    }
+}
+
+/// The index and the only segment of a log of two entries, whose ordinal is the last that there is.
+fn in_last_segment() -> (Vec<u8>, Log, Vec<u8>) {
+    let ordinal = Ordinal::new(u32::MAX);
+    let base = SequenceNumber::ZERO;
+    let header = SegmentHeader { base, ordinal, id: ID, key: key(), created_unix_nanos: 0 };
+    let (mut bytes, mut log) = (header.encode(), Log::default());
+    for n in 0..2 {
+        let entry = format!("old {n:03}");
+        let mut frame = prepare_entry(entry.as_bytes(), LIMITS, Compression::None).unwrap();
+        let offset = bytes.len() as u64;
+        let (salt, base) = (Salt::of(ID, ordinal), SequenceNumber::new(n));
+        bytes.extend(frame.place(Placement { salt, offset, base, synced_len: 0 }));
+        log.entries.push(entry);
+    }
+    // What lies before it is gone: it is the first.
+    (index_of(&[IndexRecord::Start(StartRecord { base, ordinal })]), log, bytes)
+}
+
+/// With `Truncate` a short segment is looked into: one of another stream is not to be judged.
+#[test]
+fn a_short_segment_of_another_stream_is_refused_and_nothing_is_given_up() {
+    let (files, _) = filled(9);
+    let mut foreign = files.clone();
+    let other = segment(&mut foreign, 0).clone();
+    *segment(&mut foreign, 1) = other[..header_len() + 40].to_vec();
+    let [not_looked_into, looked_into] = BOTH.map(|policy| refused(&foreign, policy));
+    let short = not_looked_into.damage.iter().map(|damage| damage.error.kind());
+    assert!(short.clone().any(|kind| matches!(kind, ErrorKind::Short { .. })));
+    let mut told = looked_into.damage.iter().map(|damage| damage.error.kind());
+    assert!(told.any(|kind| matches!(kind, ErrorKind::Foreign)), "{looked_into:#?}");
 }
 
 #[test]
