@@ -563,7 +563,28 @@ mod tests {
             assert_eq!(header.synced_len(), 2048);
             assert_eq!(header.frame_len(), bytes.len() as u64);
             assert_eq!(header.payload_len() as usize, len);
+            assert_eq!(header.payload_crc(), crc32(&[&bytes[FRAME_HEADER_LEN..]]));
         }
+    }
+
+    #[test]
+    fn a_payload_of_another_length_is_cut_and_not_checked() {
+        let bytes = frame(b"thirteen byte", at(64));
+        let header = decode(&bytes, 64).unwrap();
+        for len in (0..40).filter(|len| *len != 16) {
+            let cut = FrameError::Cut { available: HEADER_LEN + len, needed: HEADER_LEN + 16 };
+            assert_eq!(header.check_payload(&alloc::vec![0; cast::usize_from(len)]), Err(cut));
+        }
+    }
+
+    #[test]
+    fn a_prepared_frame_is_debugged_by_its_lengths_and_without_its_bytes() {
+        let mut bytes = alloc::vec![0; FRAME_HEADER_LEN];
+        bytes.extend_from_slice(b"secret");
+        let frame = PreparedFrame::new(FrameKind::Entries, 1, bytes);
+        let told =
+            "PreparedFrame { kind: Entries, encoding: Raw, entry_count: 1, payload_len: 6, .. }";
+        assert_eq!(alloc::format!("{frame:?}"), told);
     }
 
     #[test]
@@ -641,6 +662,29 @@ mod tests {
         assert_eq!(forged(19, 2), Err(FrameError::EntryCount((2 << 24) + 1)));
         assert_eq!(forged(23, 0xFF), Err(FrameError::PayloadLen(0xFF00_0005)));
         assert_eq!(forged(28, 72), Err(FrameError::SyncedLen { synced: 72, offset: 64 }));
+    }
+
+    /// 2^30 bytes of entries behind 2^24 end offsets.
+    #[test]
+    fn the_longest_payload_is_the_one_that_the_format_says() {
+        assert_eq!(MAX_PAYLOAD_LEN, 0x4400_0000);
+        let checked = |payload_len| {
+            let (kind, encoding, base) = (FrameKind::Entries, Encoding::Raw, SequenceNumber::ZERO);
+            let (entry_count, payload_crc, synced_len) = (1, 0, 0);
+            FrameHeader { kind, encoding, base, entry_count, payload_len, payload_crc, synced_len }
+                .checked(64)
+        };
+        assert!(checked(MAX_PAYLOAD_LEN).is_ok());
+        let past = MAX_PAYLOAD_LEN + 1;
+        assert_eq!(checked(past), Err(FrameError::PayloadLen(past)));
+    }
+
+    #[test]
+    fn only_what_a_build_cannot_unpack_is_a_missing_feature() {
+        assert!(FrameError::Lz4Missing.is_missing_feature());
+        assert!(!FrameError::Lz4Missing.is_unsupported());
+        assert!(!FrameError::Lz4Block.is_missing_feature());
+        assert!(!FrameError::Unsupported { kind: 3, reserved: 0 }.is_missing_feature());
     }
 
     #[test]

@@ -314,6 +314,19 @@ mod tests {
         (count, bytes[FRAME_HEADER_LEN..FRAME_HEADER_LEN + len].to_vec())
     }
 
+    /// What no entry covers is no payload of ours.
+    #[test]
+    fn the_last_entry_of_a_batch_ends_where_the_payload_does() {
+        let (count, payload) =
+            payload_of(prepare_batch(["one", "two"], LIMITS, RAW).unwrap().unwrap());
+        for by in [1, 3] {
+            let mut forged = payload.clone();
+            forged[4] -= by;
+            assert!(entry_range(&forged, count, 0).is_ok());
+            assert_eq!(entry_range(&forged, count, 1), Err(FrameError::EntryOffsets));
+        }
+    }
+
     #[test]
     fn every_entry_of_a_batch_is_found_empty_ones_too() {
         let entries: [&[u8]; 5] = [b"", b"a", b"", b"four", b""];
@@ -348,6 +361,17 @@ mod tests {
         let many = core::iter::repeat_n([], (1 << 24) + 1);
         assert_eq!(prepare_batch(many, LIMITS, RAW).unwrap_err(), TooLarge::EntryCount);
         assert!(prepare_batch(Vec::<Vec<u8>>::new(), LIMITS, RAW).unwrap().is_none());
+    }
+
+    #[test]
+    fn limits_that_no_frame_can_hold_are_those_of_the_format() {
+        let most = EntryLimits::new(MAX_BATCH_LEN, MAX_BATCH_LEN);
+        for more in [MAX_BATCH_LEN + 1, u64::MAX] {
+            assert_eq!(EntryLimits::new(more, MAX_BATCH_LEN), most);
+            assert_eq!(EntryLimits::new(MAX_BATCH_LEN, more), most);
+        }
+        assert_ne!(EntryLimits::new(MAX_BATCH_LEN - 1, MAX_BATCH_LEN), most);
+        assert_ne!(EntryLimits::new(MAX_BATCH_LEN, MAX_BATCH_LEN - 1), most);
     }
 
     /// Every value of each byte of a small offset table: an error or a slice of the payload.

@@ -209,6 +209,14 @@ mod tests {
     }
 
     #[test]
+    fn a_table_that_is_given_the_points_of_another_finds_the_same() {
+        let whole = table(5);
+        let mut other = table(2);
+        other.extend(whole.points().iter().skip(2).copied());
+        assert_eq!(other, whole);
+    }
+
+    #[test]
     fn crafted_seals_are_refused() {
         let seal = Seal { entry_count: 1, frame_count: 1, table: table(2) };
         let mut frame = seal.prepare();

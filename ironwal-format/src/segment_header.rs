@@ -233,6 +233,7 @@ fn cut(available: usize) -> FrameError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec;
 
     fn header(key: &str) -> SegmentHeader {
         SegmentHeader {
@@ -241,6 +242,20 @@ mod tests {
             id: StreamId::new(*b"0123456789abcdef"),
             key: StreamKey::new(key).unwrap(),
             created_unix_nanos: 1_790_000_000_000_000_000,
+        }
+    }
+
+    /// Nothing was written of one, or a crash kept nothing but the length.
+    #[test]
+    fn a_header_of_nothing_but_zeros_is_absent_and_a_piece_is_cut() {
+        for len in [0, 1, 32, 40, 80, 256] {
+            assert_eq!(SegmentHeader::decode(&vec![0; len]), Err(SegmentHeaderError::Absent));
+        }
+        let bytes = header("k").encode();
+        for len in [1, 31] {
+            let error = FrameError::Cut { available: len, needed: 80 };
+            let piece = &bytes[..usize::try_from(len).unwrap()];
+            assert_eq!(SegmentHeader::decode(piece), Err(SegmentHeaderError::Frame(error)));
         }
     }
 
@@ -324,6 +339,57 @@ mod tests {
                 assert_eq!(error, SegmentHeaderError::Reserved);
                 assert!(error.is_unsupported() && !error.may_be_torn());
             }
+        }
+    }
+
+    /// The header of the key "orders" (86 bytes, and padding), with other bytes at `place`, under right
+    /// checksums.
+    fn crafted(kind: FrameKind, place: usize, with: &[u8]) -> SegmentHeaderError {
+        let mut bytes = header("orders").encode();
+        bytes.truncate(86);
+        bytes[place..place + with.len()].copy_from_slice(with);
+        let at =
+            Placement { salt: Salt::NONE, offset: 0, base: SequenceNumber::ZERO, synced_len: 0 };
+        let count = u32::from(kind == FrameKind::Entries);
+        SegmentHeader::decode(PreparedFrame::new(kind, count, bytes).place(at)).unwrap_err()
+    }
+
+    #[test]
+    fn fields_that_cannot_be_are_told_apart_under_right_checksums() {
+        use SegmentHeaderError::{ChecksumKind, Fields, Frame};
+        let own = FrameKind::SegmentHeader;
+        for kind in [FrameKind::Entries, FrameKind::Seal] {
+            assert_eq!(crafted(kind, 40, &[1]), Frame(FrameError::Kind));
+        }
+        assert_eq!(crafted(own, 32, &[0x88]), Fields, "another magic");
+        assert_eq!(crafted(own, 39, &[0x0B]), Fields, "another magic");
+        assert_eq!(crafted(own, 40, &[0]), Fields, "version 0");
+        for kind in [0, 2, u8::MAX] {
+            let error = crafted(own, 42, &[kind]);
+            assert_eq!(error, ChecksumKind { kind });
+            assert!(error.is_unsupported() && !error.may_be_torn());
+        }
+        assert_eq!(crafted(own, 72, &[0]), Fields, "no key");
+        assert_eq!(crafted(own, 72, &[9]), Fields, "a key longer than the frame");
+        assert_eq!(crafted(own, 80, &[0xFF]), Fields, "a key that is no text");
+        assert!(!Fields.is_unsupported() && !Fields.may_be_torn());
+    }
+
+    #[test]
+    fn a_header_of_another_length_than_its_key_has_is_none() {
+        let at =
+            Placement { salt: Salt::NONE, offset: 0, base: SequenceNumber::new(77), synced_len: 0 };
+        // The key, cut where its padding hides that, is another key: it may hold zeros.
+        for len in (FRAME_HEADER_LEN..=80).chain(86..200) {
+            let mut bytes = header("orders").encode();
+            bytes.resize(len, 0);
+            let frame = PreparedFrame::new(FrameKind::SegmentHeader, 0, bytes).place(at).to_vec();
+            let expected = match len {
+                // The key, and some of its padding.
+                86..=88 => Ok(header("orders")),
+                _ => Err(SegmentHeaderError::Fields),
+            };
+            assert_eq!(SegmentHeader::decode(&frame), expected, "{len}");
         }
     }
 

@@ -343,6 +343,60 @@ mod tests {
         }
     }
 
+    /// What lies at or behind the length that counts is not looked at, whatever it is.
+    #[test]
+    fn a_walk_up_to_a_length_is_that_of_a_file_that_ends_there() {
+        let segment = segment();
+        for broken in 0..=segment.frames.len() {
+            let mut bytes = segment.bytes.clone();
+            if let Some(frame) = segment.frames.get(broken) {
+                bytes[frame.start] = 0;
+            }
+            for len in segment.header_len()..=bytes.len() {
+                let mut at = Place { offset: segment.header_len() as u64, seq: seq(segment.base) };
+                let until = seq(segment.next);
+                loop {
+                    let bounds = Bounds { len: len as u64, until };
+                    let Ok(found) = step(&mut bytes.as_slice(), segment.salt(), at, bounds);
+                    let bounds = Bounds { len: u64::MAX, until };
+                    let Ok(expected) = step(&mut &bytes[..len], segment.salt(), at, bounds);
+                    assert_eq!(found, expected, "frame {broken} broken, {len} bytes count");
+                    at = match found {
+                        Step::Frame { next, .. } | Step::Hole { next, .. } => next,
+                        Step::End => break,
+                    };
+                }
+            }
+        }
+    }
+
+    /// What a newer version wrote is a hole, and so is no frame behind it.
+    #[test]
+    fn a_frame_behind_one_of_a_newer_version_is_reached() {
+        let segment = segment();
+        let [first, second, third, ..] = &segment.frames[..] else { panic!() };
+        let newer = Forged { reserved: 1, base: second.base, ..Forged::ENTRY };
+        let newer = newer.bytes(segment.salt(), second.start);
+        for broken in [None, Some(first.start)] {
+            let mut bytes = segment.bytes.clone();
+            bytes[second.start..second.start + FRAME_HEADER_LEN].copy_from_slice(&newer);
+            if let Some(broken) = broken {
+                bytes[broken] = 0;
+            }
+            let (frames, lost) = walk(&segment, &bytes, segment.next, "newer");
+            assert_eq!(frames.contains(&first.start), broken.is_none());
+            assert!(frames.contains(&third.start), "{frames:?}");
+            let lost_from = broken.map_or(second.base, |_| first.base);
+            assert_eq!(lost, (lost_from..third.base).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_source_is_empty_without_bytes_only() {
+        assert!(Source::is_empty(&b"".as_slice()));
+        assert!(!Source::is_empty(&b"\0".as_slice()));
+    }
+
     /// The bytes of entries are the caller's, who may know the salt: a header in a payload that is
     /// valid for its very place must not be come upon.
     #[test]

@@ -241,6 +241,20 @@ fn a_header_is_not_ours_or_newer_before_anything_else_is_judged() {
     assert_eq!(decode_header(b""), Err(IndexError::Short { len: 0, needed: 64 }));
 }
 
+/// Nothing but the header of a file that is too long is looked at.
+#[test]
+fn a_file_of_the_greatest_length_is_read_and_a_longer_one_is_not() {
+    let header = encode_header(&key(), ID);
+    let mut bytes = alloc::vec![0; crate::cast::usize_from(MAX_INDEX_LEN) + 1];
+    bytes[..header.len()].copy_from_slice(&header);
+    assert_eq!(read_index(&bytes), Err(IndexError::TooLong { len: MAX_INDEX_LEN + 1 }));
+    assert!(IndexError::TooLong { len: 0 }.is_damage());
+    bytes.pop();
+    let contents = read_index(&bytes).unwrap();
+    assert_eq!(contents.end, IndexEnd::Torn { at: header.len() as u64 });
+    assert_eq!((contents.records, contents.bad), (Vec::new(), None));
+}
+
 #[test]
 fn a_crafted_header_with_a_valid_checksum_is_refused() {
     for (at, with) in [(8, 0), (10, 1), (34, 1), (63, 1), (95, 1)] {
@@ -333,6 +347,7 @@ proptest! {
             _ => IndexRecord::Floor(segment),
         };
         prop_assert_eq!(decode_record(&encode_record(record, ID, at), ID, at), Ok(record));
+        prop_assert_eq!(record.ordinal(), Ordinal::new(ordinal));
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Tests of the names: every short key, every form of a name.
 
-use std::{collections::HashSet, string::ToString as _};
+use std::{
+    collections::{BTreeSet, HashSet},
+    string::ToString as _,
+};
 
 use proptest::prelude::*;
 
@@ -15,6 +18,20 @@ fn all_keys_of_two_bytes_at_most() -> impl Iterator<Item = String> {
     let two = (0..=u16::MAX).map(|n| n.to_le_bytes().to_vec());
     let one = (0..=u8::MAX).map(|n| [n].to_vec());
     one.chain(two).filter_map(|bytes| String::from_utf8(bytes).ok())
+}
+
+/// A map is asked with the text alone: that compares and hashes as the key does.
+#[test]
+fn a_key_is_found_by_its_text() {
+    let texts = ["b", "a/1", "A", "a", "\u{e4}"];
+    let key = |text: &&str| StreamKey::new(text).unwrap();
+    let hashed: HashSet<_> = texts.iter().map(key).collect();
+    let ordered: BTreeSet<_> = texts.iter().map(key).collect();
+    for text in texts {
+        assert_eq!(hashed.get(text).map(StreamKey::as_str), Some(text));
+        assert_eq!(ordered.get(text).map(StreamKey::as_str), Some(text));
+    }
+    assert!(!hashed.contains("B") && !ordered.contains("B"));
 }
 
 #[test]

@@ -223,14 +223,12 @@ fn headers_behind<S: Source>(
 
 /// The one bit that makes the frame at a place valid, if there is one.
 fn turned_bit<S: Source>(source: &mut S, salt: Salt, at: Place) -> Result<Option<u64>, S::Error> {
-    let len = source.len();
     let bytes = source.bytes_at(at.offset, FRAME_HEADER_LEN)?;
     let Some(mut bytes) = bytes.first_chunk().copied() else {
         return Ok(None);
     };
     if let Ok(header) = FrameHeader::decode(&bytes, salt, at.offset) {
-        let fits = at.offset + header.frame_len() <= len;
-        if !fits || header.base() != at.seq || header.padded_len() > MAX_BIT_SEARCH_LEN {
+        if header.base() != at.seq || header.padded_len() > MAX_BIT_SEARCH_LEN {
             return Ok(None);
         }
         let Err(FrameError::PayloadChecksum { stored, computed }) =
@@ -247,11 +245,12 @@ fn turned_bit<S: Source>(source: &mut S, salt: Salt, at: Place) -> Result<Option
     if let Some(byte) = bytes.get_mut(crate::cast::usize_from(bit / 8)) {
         *byte ^= 1 << (bit % 8);
     }
-    let Ok(header) = FrameHeader::decode(&bytes, salt, at.offset) else {
-        return Ok(None);
+    let valid = match FrameHeader::decode(&bytes, salt, at.offset) {
+        Ok(header) if header.base() == at.seq => {
+            check_payload_at(source, at.offset, &header)?.is_ok()
+        }
+        Ok(_) | Err(_) => false,
     };
-    let fits = at.offset + header.frame_len() <= len && header.base() == at.seq;
-    let valid = fits && check_payload_at(source, at.offset, &header)?.is_ok();
     Ok(valid.then_some(bit))
 }
 

@@ -7,6 +7,7 @@ use alloc::{format, vec, vec::Vec};
 use proptest::prelude::*;
 
 use super::*;
+use crate::checksum::crc32;
 use crate::frame::{Encoding, HEADER_LEN, MAX_PAYLOAD_LEN};
 use crate::payload::entry_range;
 use crate::testing::{Forged, Pieces, Segment, Syncs, seq};
@@ -458,6 +459,105 @@ fn a_sound_header_of_a_newer_version_is_unsupported_and_never_torn() {
                     assert_eq!(judge(&scan, evidence), Verdict::Unsupported { offset, error });
                 }
             }
+        }
+    }
+}
+
+/// The number is part of what makes a frame valid: no bit of header or payload mends it.
+#[test]
+fn a_frame_of_another_number_gets_no_hint() {
+    let segment = Segment::new(40, 2, Syncs::Never).entry(b"first").entry(b"second");
+    let start = segment.frames[1].start;
+    let payload_crc = crc32(&[b"second\0\0"]);
+    for base in [0, 40, 41, 42, 1 << 60] {
+        let header = Forged { base, payload_len: 6, payload_crc, ..Forged::ENTRY };
+        let header = header.bytes(segment.salt(), start);
+        let bytes = [&segment.bytes[..start], &header, b"second\0\0"].concat();
+        for bit in start * 8..bytes.len() * 8 {
+            let ScanEnd::Broken(found) = segment.scan(&turned(&bytes, bit)).end else { panic!() };
+            let hint = (base == 41).then_some(bit as u64 - start as u64 * 8);
+            assert_eq!(found.turned_bit, hint, "number {base}, bit {bit}");
+        }
+    }
+}
+
+#[test]
+fn a_payload_is_searched_for_a_turned_bit_up_to_a_length() {
+    let segment = Segment::new(40, 2, Syncs::Never);
+    let start = segment.header_len();
+    for (more, is_searched) in [(0, true), (8, false)] {
+        let len = usize::try_from(MAX_BIT_SEARCH_LEN).unwrap() + more;
+        let payload = vec![0; len];
+        let (payload_len, payload_crc) = (u32::try_from(len).unwrap(), crc32(&[&payload]));
+        let header = Forged { base: 40, payload_len, payload_crc, ..Forged::ENTRY };
+        let header = header.bytes(segment.salt(), start);
+        let mut bytes = [&segment.bytes[..], &header, &payload].concat();
+        *bytes.last_mut().unwrap() = 0x10;
+        let ScanEnd::Broken(found) = segment.scan(&bytes).end else { panic!() };
+        let bit = (bytes.len() - start) as u64 * 8 - 4;
+        assert_eq!(found.turned_bit, is_searched.then_some(bit));
+    }
+}
+
+/// One header after the other is looked at behind a break, also behind one that is newer.
+#[test]
+fn a_header_behind_one_of_a_newer_version_is_evidence() {
+    let segment = open_segment(Syncs::Each);
+    let [first, second, .., last] = &segment.frames[..] else { panic!() };
+    let mut bytes = segment.bytes.clone();
+    let newer = Forged { reserved: 1, base: second.base, ..Forged::ENTRY };
+    let newer = newer.bytes(segment.salt(), second.start);
+    bytes[second.start..second.start + FRAME_HEADER_LEN].copy_from_slice(&newer);
+    bytes[first.start] ^= 1;
+    let scan = segment.scan(&bytes);
+    assert_eq!(scan.evidence_len, last.synced_len);
+    assert!(
+        matches!(scan.end, ScanEnd::Unsupported { offset, .. } if offset == second.start as u64)
+    );
+}
+
+/// Sound as it is, it is no frame of entries, and no turned bit makes it one.
+#[test]
+fn a_segment_header_among_the_frames_is_a_break() {
+    let segment = Segment::new(40, 2, Syncs::Never).entry(b"first").entry(b"second");
+    let [_, second] = &segment.frames[..] else { panic!() };
+    let header = Forged { kind: 0, entry_count: 0, base: second.base, ..Forged::ENTRY };
+    let mut bytes = segment.bytes[..second.start].to_vec();
+    bytes.extend(header.bytes(segment.salt(), second.start));
+    let scan = segment.scan(&bytes);
+    assert_eq!((scan.next, scan.valid_end), (seq(second.base), second.start as u64));
+    let ScanEnd::Broken(found) = scan.end else { panic!("{:?}", scan.end) };
+    let expected = (FrameError::Kind, None, None);
+    assert_eq!((found.error, found.turned_bit, found.end_behind), expected);
+}
+
+/// A source that has less than it says: somebody cut the file after its length was taken.
+struct Shrunk<'a> {
+    bytes: &'a [u8],
+    len: u64,
+}
+
+impl Source for Shrunk<'_> {
+    type Error = core::convert::Infallible;
+
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn bytes_at(&mut self, offset: u64, want: usize) -> Result<&[u8], Self::Error> {
+        self.bytes.bytes_at(offset, want)
+    }
+}
+
+#[test]
+fn a_file_that_is_cut_under_a_scan_is_found_as_one_that_was_cut_before() {
+    for segment in SYNCS.into_iter().flat_map(|syncs| [open_segment(syncs), sealed_segment(syncs)])
+    {
+        let len = segment.bytes.len() as u64;
+        for cut in segment.header_len()..segment.bytes.len() {
+            let bytes = &segment.bytes[..cut];
+            let Ok(found) = scan(&mut Shrunk { bytes, len }, segment.scan_from());
+            assert_eq!(found, segment.scan(bytes), "{:?}, cut at {cut}", segment.syncs);
         }
     }
 }

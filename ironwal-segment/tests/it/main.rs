@@ -7,4 +7,6 @@ mod conformance;
 #[cfg(test)]
 mod io;
 #[cfg(test)]
+mod segment;
+#[cfg(test)]
 mod storage;

@@ -52,6 +52,20 @@ fn cut_at(count: u64, needed: u64) -> DamageKind {
 }
 
 #[test]
+fn what_was_scanned_of_a_file_is_the_same_lent_and_given() {
+    let scan = Frames::open(3).scan(0, SequenceNumber::MAX);
+    for (file, expected) in [
+        (FileFacts::Missing, None),
+        (FileFacts::Recorded { len: 400 }, None),
+        (FileFacts::Scanned(scan.clone()), Some(scan.clone())),
+        (FileFacts::Headless(SegmentHeaderError::Absent, scan.clone()), Some(scan)),
+    ] {
+        assert_eq!(file.scan(), expected.as_ref());
+        assert_eq!(file.into_scan(), expected);
+    }
+}
+
+#[test]
 fn an_open_segment_that_is_clean_is_appended_to_and_written_again_from_what_was_synced() {
     for (synced_len, from) in [(0, 0), (100, 100), (end_of(3), 400)] {
         let plan = plan(&[scanned(0, 0, Frames::open(3).synced(synced_len), NONE)], None);
@@ -207,6 +221,27 @@ fn a_segment_that_is_missing_between_others_is_damage() {
     assert_eq!((plan.first, plan.end), (seq(0), seq(6)));
 }
 
+/// What proves it is dead itself, and nobody comes to what cut that off.
+#[test]
+fn what_a_dead_segment_proves_is_missed_also_where_the_log_ends_before_the_next() {
+    let dead = scanned(2, 5, Frames::open(1).synced(end_of(0)), 4);
+    let world = [sealed(0, 0, 2), dead, scanned(3, 4, Frames::open(0), NONE)];
+    let plan = plan(&world, None);
+    assert_eq!(damage(&plan), (1, DamageKind::Missing, 2..4));
+}
+
+/// A header that no crash can leave proves that the segment in front of it was there, header and all; and
+/// that, what lies before it.
+#[test]
+fn a_segment_without_header_proves_what_lies_before_it_if_a_later_one_proves_it() {
+    let last = Frames::open(0).scan(5, SequenceNumber::MAX);
+    let last = facts(2, 5, FileFacts::Headless(SegmentHeaderError::Fields, last));
+    let world = [scanned(0, 0, Frames::torn(2), 3), headless(1, 3, Frames::open(0)), last];
+    let plan = plan(&world, None);
+    assert_eq!((plan.damage[0].kind, plan.torn), (lost_at(2), None));
+    assert!(matches!(plan.damage[1].kind, DamageKind::Header(SegmentHeaderError::Absent)));
+}
+
 /// Whatever the segments in between hold, and whether the index knows of it.
 #[test]
 fn a_segment_whose_base_lies_in_the_old_range_makes_all_past_it_dead() {
@@ -300,7 +335,7 @@ fn a_start_record_names_the_first_number_and_what_is_left_of_lower_ordinals_is_g
     let left = [sealed(0, 0, 2), headless(2, 4, Frames::open(0)), last.clone()];
     let cleaned = plan(&left, start(6, 3));
     assert_eq!(log(&cleaned), (6, 9, Continuation::Append));
-    assert_eq!(cleaned.live.len(), 1);
+    assert_eq!((cleaned.live.len(), cleaned.records.len()), (1, 0), "each segment once");
     // The first number lies within the first segment; what is below it cannot be lost any more.
     for (frames, end) in [(Frames::open(3), 9), (Frames::torn(1), 8), (Frames::open(0), 8)] {
         let within = plan(&[scanned(3, 6, frames, NONE)], start(8, 3));
@@ -393,6 +428,47 @@ fn what_a_newer_version_wrote_is_damage_and_so_is_what_it_may_vouch_for() {
         assert!(unsupported(&plan), "{:?}", plan.damage);
         assert_eq!(plan.torn, None);
         assert_eq!(plan.end, seq(5));
+    }
+}
+
+/// Whether in its header or in a frame behind one that is gone.
+#[test]
+fn a_last_segment_that_may_be_of_a_newer_version_proves_what_lies_before_it() {
+    let newer = SegmentHeaderError::Newer { version: 2 };
+    for (error, frames) in
+        [(newer, Frames::open(0)), (SegmentHeaderError::Absent, Frames::newer(0))]
+    {
+        let last = FileFacts::Headless(error, frames.scan(3, SequenceNumber::MAX));
+        let world = [scanned(0, 0, Frames::torn(2), NONE), facts(1, 3, last)];
+        let plan = plan(&world, None);
+        assert_eq!((plan.torn, plan.set_aside), (None, None), "{error}");
+        assert_eq!(plan.damage[0].kind, lost_at(2), "{error}");
+        let lost = (plan.damage[0].lost_from, plan.damage[0].lost_until);
+        assert_eq!(lost, (seq(2), seq(3)), "{error}");
+    }
+}
+
+#[test]
+fn a_segment_of_a_newer_version_or_of_something_else_is_never_given_up() {
+    use SegmentHeaderError::{Absent, ChecksumKind, Fields, Frame, Newer, NotOurs, Reserved};
+    let unsupported = Frame(FrameError::Unsupported { kind: 3, reserved: 0 });
+    let kept = [Newer { version: 2 }, ChecksumKind { kind: 2 }, Reserved, NotOurs, unsupported];
+    let given_up = [Absent, Fields, Frame(FrameError::Kind)];
+    for error in kept.into_iter().chain(given_up) {
+        let file = FileFacts::Headless(error, Frames::open(1).scan(4, seq(5)));
+        let world = [
+            scanned(0, 0, Frames::sealed(4, 4), 4),
+            facts(1, 4, file),
+            scanned(2, 5, Frames::open(1), NONE),
+        ];
+        let plan = plan_cut(&world, None);
+        let cut = plan.cut.map(|cut| cut.from..cut.until);
+        let expected = given_up.contains(&error).then_some(seq(4)..seq(6));
+        assert_eq!(
+            (cut, plan.damage.is_empty()),
+            (expected.clone(), expected.is_some()),
+            "{error}"
+        );
     }
 }
 
