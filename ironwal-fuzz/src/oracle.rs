@@ -8,14 +8,18 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ironwal::{Environment, IndexFinding, RecoveryReport, Wal, WalOptions};
+use ironwal::{Environment, RecoveryReport, Wal, WalOptions};
 use ironwal_format::names::SEGMENT_SUFFIX;
 use ironwal_segment::io::write_all;
 use ironwal_segment::storage::{OpenMode, Storage, StoragePath};
 
 use crate::host::CountingHost;
+use crate::invariant::Invariant;
+use crate::judge::{Index, Judge};
 use crate::model::{Found, Means, Model, Promise, Violation};
+use crate::reach;
 use crate::sim_storage::{CrashChoice, SimStorage};
+use crate::tally::{self, Group};
 
 /// Opens a log on a simulated machine: nothing depends on a clock or on chance.
 ///
@@ -33,6 +37,12 @@ pub fn open(
     Wal::open_in(environment, options.clone())
 }
 
+/// What each recovery is compared with the history for.
+const LOOKED_AT: [Invariant; 9] = {
+    use Invariant::{I1, I2, I3, I4, I5, I6, I7, I12, I20};
+    [I1, I2, I3, I4, I5, I6, I7, I12, I20]
+};
+
 /// Recovers all streams of a log that was just opened, and compares all that is there with what was
 /// issued; from then on exactly that has to be there. Gives the reports.
 ///
@@ -43,29 +53,39 @@ pub fn check_after_recovery(
     wal: &Wal,
     model: &mut Model,
 ) -> Result<Vec<RecoveryReport>, Violation> {
-    let reports = wal.recover_all().map_err(|error| broken("I11", "recovery", &error))?;
+    let reports = wal.recover_all().map_err(|error| broken(Invariant::I11, "recovery", &error))?;
     for report in &reports {
         if let Some(damage) = report.damage.first() {
             let what = format!("{}: {}", report.stream, told("damage", &damage.error));
-            return Err(Violation::new("I12", what));
+            return Err(Violation::new(Invariant::I12, what));
         }
     }
-    let streams = wal.streams().map_err(|error| broken("I11", "streams", &error))?;
+    let streams = wal.streams().map_err(|error| broken(Invariant::I11, "streams", &error))?;
     let known: BTreeSet<String> = model.keys().map(str::to_owned).collect();
     if let Some(foreign) = streams.iter().find(|key| !known.contains(*key)) {
-        return Err(Violation::new("I2", format!("nobody made the stream {foreign}")));
+        return Err(Violation::new(Invariant::I2, format!("nobody made the stream {foreign}")));
     }
     if let Some(back) = streams.iter().find(|key| model.is_deleted(key)) {
-        return Err(Violation::new("I7", format!("the stream {back} was deleted, and is back")));
+        return Err(Violation::new(
+            Invariant::I7,
+            format!("the stream {back} was deleted, and is back"),
+        ));
     }
     for key in &known {
         let (found, durable) = read_all(wal, key)?;
         if durable != found.first + found.entries.iter().map(|_| 1).sum::<u64>() {
             let what = format!("{key}: only what is before {durable} is said to be durable");
-            return Err(Violation::new("I17", what));
+            return Err(Violation::new(Invariant::I17, what));
         }
         model.settle(key, &found, Means::Recovered)?;
+        if found.entries.iter().any(Bytes::is_empty) {
+            tally::count(Group::Reached, reach::EMPTY);
+        }
+        if model.is_recreated(key) {
+            tally::count(Group::Reached, reach::RECREATED);
+        }
     }
+    LOOKED_AT.into_iter().for_each(tally::checked);
     Ok(reports)
 }
 
@@ -80,7 +100,7 @@ pub fn check_readers(wal: &Wal, model: &Model) -> Result<(), Violation> {
         let promised = model.durable_count(key);
         if durable < promised {
             let what = format!("{key}: durable before {durable}, not before {promised}");
-            return Err(Violation::new("I17", what));
+            return Err(Violation::new(Invariant::I17, what));
         }
         let Found { first, entries } = found;
         model.judge(key, |history| {
@@ -91,79 +111,39 @@ pub fn check_readers(wal: &Wal, model: &Model) -> Result<(), Violation> {
             let expected = history.committed().count();
             let seen = entries.len();
             let what = format!("{key}: readers see {seen} entries from {first} on, not {expected}");
-            Err(Violation::new("I6", what))
+            Err(Violation::new(Invariant::I6, what))
         })?;
     }
     Ok(())
 }
 
-/// Judges what a crash left: recovers it, recovers it again after another crash, appends, reads,
-/// closes and opens. Gives the history as it is after the first recovery; the disk has then more.
-///
-/// # Errors
-///
-/// The first promise that is broken: I1 to I5, I8, I10, I11, I12; the last one includes that no
-/// index is called wrong.
-pub fn check_disk(
-    disk: &SimStorage,
-    model: &Model,
-    options: &WalOptions,
-) -> Result<Model, Violation> {
-    let (settled, reports) = check_after_lies(disk, model, options)?;
-    match reports.iter().find(|report| report.index != IndexFinding::Sound) {
-        None => Ok(settled),
-        Some(report) => {
-            Err(Violation::new("I12", format!("the index is said to be wrong: {report:?}")))
-        }
-    }
-}
-
-/// As [`check_disk`], where a sync failed before: an index may then have a hole, which is reported
-/// and mended. Gives the reports of the first recovery as well.
+/// Judges what a crash left, as [`Judge::judge_with`] does; the history as it is after a recovery is
+/// forgotten, and so is the disk.
 ///
 /// # Errors
 ///
 /// The first promise that is broken.
-pub fn check_after_lies(
+pub fn check_disk(
     disk: &SimStorage,
     model: &Model,
-    options: &WalOptions,
-) -> Result<(Model, Vec<RecoveryReport>), Violation> {
-    let host = CountingHost::starting_at(1 << 40);
-    let is_durable = disk.pending_count() == 0;
-    let mut settled = model.clone();
-    let wal = open_sim(disk, &host, options)?;
-    let first_reports = check_after_recovery(&wal, &mut settled)?;
-    let lost = |violation: Violation| Violation::new("I10", violation.what);
-    if !is_durable {
-        let killed = disk.kill();
-        let second = open_sim(&killed, &host, options)?;
-        let reports = check_after_recovery(&second, &mut settled.clone()).map_err(lost)?;
-        check_unchanged(&reports, &disk.contents(), &killed.contents())?;
-    }
-    // What is durable is what counts.
-    let cut = disk.crash(CrashChoice::Nothing);
-    let second = open_sim(&cut, &host, options)?;
-    let reports = check_after_recovery(&second, &mut settled.clone()).map_err(lost)?;
-    if is_durable {
-        check_unchanged(&reports, &disk.contents(), &cut.contents())?;
-    }
-    check_usable(&cut, &second, &settled, options)?;
-    Ok((settled, first_reports))
+    (options, index): (&WalOptions, Index),
+) -> Result<(), Violation> {
+    Judge::new().judge_with(&disk.kill(), model, (options, index)).map(drop)
 }
 
 /// I8: a second recovery has nothing to report and nothing to do.
-fn check_unchanged(
+pub(crate) fn check_unchanged(
     reports: &[RecoveryReport],
     before: &BTreeMap<String, Vec<u8>>,
     after: &BTreeMap<String, Vec<u8>>,
 ) -> Result<(), Violation> {
     if let Some(report) = reports.iter().find(|report| !report.is_clean()) {
-        return Err(Violation::new("I8", format!("the second recovery found {report:?}")));
+        return Err(Violation::new(Invariant::I8, format!("the second recovery found {report:?}")));
     }
     if in_streams(before) != in_streams(after) {
-        return Err(Violation::new("I8", "the second recovery changed what is on disk"));
+        return Err(Violation::new(Invariant::I8, "the second recovery changed what is on disk"));
     }
+    tally::checked(Invariant::I8);
     Ok(())
 }
 
@@ -196,9 +176,10 @@ pub fn check_losses(
                     .open(path, OpenMode::ReadWrite)
                     .and_then(|file| write_all(&*file, &[0; 64], 0)),
             };
-            lost.map_err(|error| Violation::new("I13", format!("{path:?}: {error}")))?;
+            lost.map_err(|error| Violation::new(Invariant::I13, format!("{path:?}: {error}")))?;
             let wal = open_sim(&poorer, &host, options)?;
-            let reports = wal.recover_all().map_err(|error| broken("I18", "recovery", &error))?;
+            let reports =
+                wal.recover_all().map_err(|error| broken(Invariant::I18, "recovery", &error))?;
             for key in model.keys() {
                 let is_told =
                     reports.iter().any(|report| report.stream == key && !report.damage.is_empty());
@@ -207,7 +188,7 @@ pub fn check_losses(
                 }
                 let (found, _) = read_all(&wal, key)?;
                 model.clone().settle(key, &found, Means::Recovered).map_err(|violation| {
-                    Violation::new("I13", format!("{loss:?} of {path:?}: {violation}"))
+                    Violation::new(Invariant::I13, format!("{loss:?} of {path:?}: {violation}"))
                 })?;
             }
         }
@@ -242,13 +223,13 @@ pub fn check_usable(
                 (0..len).map(|n| Bytes::from(format!("{key} {len} {n}"))).collect();
             let answer = wal.append_batch(key, &frame);
             if let Err(error) = &answer {
-                return Err(Violation::new("I11", told("append", error)));
+                return Err(Violation::new(Invariant::I11, told("append", error)));
             }
             model.note(key, &frame, &answer, Promise::Written)?;
         }
     }
     check_readers(wal, &model)?;
-    wal.close().map_err(|error| Violation::new("I11", told("close", &error)))?;
+    wal.close().map_err(|error| Violation::new(Invariant::I11, told("close", &error)))?;
     model.all_synced();
     let host = CountingHost::starting_at(1 << 41);
     let after = disk.crash(CrashChoice::Nothing);
@@ -256,50 +237,53 @@ pub fn check_usable(
     let reports = check_after_recovery(&again, &mut model)?;
     let dirty = reports.iter().find(|report| !report.is_clean() || report.rewritten_len > 0);
     if let Some(report) = dirty {
-        return Err(Violation::new("I11", format!("after a clean close: {report:?}")));
+        return Err(Violation::new(Invariant::I11, format!("after a clean close: {report:?}")));
     }
     Ok(())
 }
 
-fn open_sim(
+pub(crate) fn open_sim(
     disk: &SimStorage,
     host: &Arc<CountingHost>,
     options: &WalOptions,
 ) -> Result<Wal, Violation> {
     open(Arc::new(disk.clone()), host, options)
-        .map_err(|error| Violation::new("I11", told("open", &error)))
+        .map_err(|error| Violation::new(Invariant::I11, told("open", &error)))
 }
 
 /// All entries of a stream, by iterator and one by one, and what is said to be durable.
 pub(crate) fn read_all(wal: &Wal, key: &str) -> Result<(Found, u64), Violation> {
-    let failed = |error: ironwal::Error| broken("I1", "read", &error);
+    let failed = |error: ironwal::Error| broken(Invariant::I1, "read", &error);
     let (first, next) = (wal.first_seq(key).map_err(failed)?, wal.next_seq(key).map_err(failed)?);
     let durable = wal.durable_seq(key).map_err(failed)?;
     if first > durable || durable > next {
         let what = format!("{key}: first {first}, durable {durable}, next {next}");
-        return Err(Violation::new("I4", what));
+        return Err(Violation::new(Invariant::I4, what));
     }
     let mut entries: Vec<Bytes> = Vec::new();
     for (expected, entry) in (first..).zip(wal.iter(key, ..).map_err(failed)?) {
         let entry = entry.map_err(failed)?;
         if entry.seq != expected {
             let what = format!("{key}: number {} came in place of {expected}", entry.seq);
-            return Err(Violation::new("I4", what));
+            return Err(Violation::new(Invariant::I4, what));
         }
         entries.push(entry.data);
     }
     if !(first..next).eq((first..).zip(&entries).map(|(seq, _)| seq)) {
         let what = format!("{key}: {} entries from {first} to {next}", entries.len());
-        return Err(Violation::new("I4", what));
+        return Err(Violation::new(Invariant::I4, what));
     }
     for (seq, expected) in (first..).zip(&entries) {
         if wal.get(key, seq).map_err(failed)?.as_ref() != Some(expected) {
             let what = format!("{key}: entry {seq} of {next} differs when read alone");
-            return Err(Violation::new("I6", what));
+            return Err(Violation::new(Invariant::I6, what));
         }
     }
     if wal.get(key, next).map_err(failed)?.is_some() {
-        return Err(Violation::new("I6", format!("{key}: there is an entry {next}, past the end")));
+        return Err(Violation::new(
+            Invariant::I6,
+            format!("{key}: there is an entry {next}, past the end"),
+        ));
     }
     if let Some(gone) = first.checked_sub(1) {
         let mut from_gone = wal.iter(key, gone..).map_err(failed)?;
@@ -307,15 +291,15 @@ pub(crate) fn read_all(wal: &Wal, key: &str) -> Result<(Found, u64), Violation> 
             && from_gone.next().is_some_and(|item| item.is_err_and(|error| error.is_truncated()));
         if !is_told {
             let what = format!("{key}: entry {gone} is not said to be truncated");
-            return Err(Violation::new("I7", what));
+            return Err(Violation::new(Invariant::I7, what));
         }
     }
     Ok((Found { first, entries }, durable))
 }
 
 /// The promise that an error breaks: I11 if the machine failed, else `invariant`.
-fn broken(invariant: &'static str, doing: &str, error: &ironwal::Error) -> Violation {
-    let invariant = if error.io_error().is_some() { "I11" } else { invariant };
+fn broken(invariant: Invariant, doing: &str, error: &ironwal::Error) -> Violation {
+    let invariant = if error.io_error().is_some() { Invariant::I11 } else { invariant };
     Violation::new(invariant, told(doing, error))
 }
 

@@ -92,6 +92,7 @@ pub struct Fault {
     first: u64,
     repeat: Repeat,
     seen_count: u64,
+    pub(super) name: &'static str,
 }
 
 /// Which of the calls that a [`Fault`] is about fail, from the first on that does.
@@ -115,6 +116,8 @@ pub(super) enum Effect {
     Short,
     /// Half of the bytes are written; the next write fails like this.
     ShortThen(io::ErrorKind),
+    /// All bytes but the last are written; the next write fails like this.
+    NearlyThen(io::ErrorKind),
     /// The sync returns success and is not passed on.
     Forget,
 }
@@ -128,6 +131,7 @@ impl Fault {
             first: 0,
             repeat: Repeat::Once,
             seen_count: 0,
+            name: "",
         }
     }
 
@@ -157,6 +161,13 @@ impl Fault {
         Self::new(Effect::ShortThen(kind), &[Op::Write])
     }
 
+    /// As [`short_write_then`](Self::short_write_then), but all bytes but the last are written: where that
+    /// one is padding, nothing is missing.
+    #[must_use]
+    pub fn nearly_whole_write_then(kind: io::ErrorKind) -> Self {
+        Self::new(Effect::NearlyThen(kind), &[Op::Write])
+    }
+
     /// A sync of a file or directory returns success and is not passed on: a disk that lies.
     #[must_use]
     pub fn forgotten_sync() -> Self {
@@ -184,7 +195,7 @@ impl Fault {
             let fits = match self.effect {
                 Effect::Kind(_) | Effect::Errno(_) => true,
                 Effect::Short => op.moves_bytes(),
-                Effect::ShortThen(_) => op == Op::Write,
+                Effect::ShortThen(_) | Effect::NearlyThen(_) => op == Op::Write,
                 Effect::Forget => op.syncs(),
             };
             assert!(fits, "{op:?} cannot go wrong in this way");
@@ -206,6 +217,13 @@ impl Fault {
     #[must_use]
     pub fn nth(mut self, number: u64) -> Self {
         self.first = number;
+        self
+    }
+
+    /// Under this name it is counted how often calls went wrong: [`Faults::fired`](super::Faults::fired).
+    #[must_use]
+    pub fn named(mut self, name: &'static str) -> Self {
+        self.name = name;
         self
     }
 
@@ -245,6 +263,6 @@ pub(super) fn refuse(effect: Effect) -> io::Result<()> {
     match effect {
         Effect::Kind(kind) => Err(kind.into()),
         Effect::Errno(number) => Err(io::Error::from_raw_os_error(number)),
-        Effect::Short | Effect::ShortThen(_) | Effect::Forget => Ok(()),
+        Effect::Short | Effect::ShortThen(_) | Effect::NearlyThen(_) | Effect::Forget => Ok(()),
     }
 }

@@ -7,6 +7,7 @@
 mod fault;
 mod storage;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -35,6 +36,8 @@ struct State {
     journaling: Journaling,
     faults: Vec<Fault>,
     fired_count: u64,
+    fired: BTreeMap<&'static str, u64>,
+    roomless_count: u64,
     free_len: Option<u64>,
     gate: Gate,
     held_sync_count: usize,
@@ -111,6 +114,16 @@ impl Faults {
         self.state().fired_count
     }
 
+    /// How many calls went wrong because of faults of this name.
+    pub fn fired(&self, name: &str) -> u64 {
+        self.state().fired.get(name).copied().unwrap_or_default()
+    }
+
+    /// How many calls found less room than they needed.
+    pub fn roomless_count(&self) -> u64 {
+        self.state().roomless_count
+    }
+
     /// Leaves room for files to grow by so many bytes, or without a limit. A write that has room for its
     /// first part writes that; one without, or an `allocate`, fails with `StorageFull`. Bytes inside
     /// the length of a file need no room, and `set_len` takes none. Nothing gives room back but
@@ -166,12 +179,13 @@ impl Faults {
         let mut met = None;
         for fault in &mut state.faults {
             if fault.meets(op, paths) && met.is_none() {
-                met = Some((fault.effect, fault.name_part.clone()));
+                met = Some((fault.effect, fault.name_part.clone(), fault.name));
             }
         }
-        let (effect, name_part) = met?;
+        let (effect, name_part, name) = met?;
         state.fired_count += 1;
-        if let Effect::ShortThen(kind) = effect {
+        *state.fired.entry(name).or_default() += 1;
+        if let Effect::ShortThen(kind) | Effect::NearlyThen(kind) = effect {
             state.faults.insert(0, Fault::error(kind).on(Op::Write).at_path_with(&name_part));
         }
         Some(effect)
@@ -215,6 +229,7 @@ impl Faults {
         let growth = end.saturating_sub(len);
         let granted = growth.min(free_len);
         state.free_len = Some(free_len - granted);
+        state.roomless_count += u64::from(granted < growth);
         end - (growth - granted)
     }
 

@@ -119,6 +119,7 @@ impl FaultyFile {
         match self.faults.begin(op, &[&self.path]) {
             None => Ok(len),
             Some(Effect::Short | Effect::ShortThen(_)) => Ok(short(len)),
+            Some(Effect::NearlyThen(_)) => Ok(len.saturating_sub(1).max(len.min(1))),
             Some(effect) => refuse(effect).map(|()| len),
         }
     }

@@ -14,6 +14,7 @@ use bytes::Bytes;
 
 pub use self::history::History;
 use self::history::State;
+use crate::invariant::Invariant;
 
 /// The entries of one append, in order.
 pub type Frame = Vec<Bytes>;
@@ -21,15 +22,15 @@ pub type Frame = Vec<Bytes>;
 /// A promise that was not kept: which invariant, and how.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Violation {
-    /// Which promise, as in "I1".
-    pub invariant: &'static str,
+    /// Which promise.
+    pub invariant: Invariant,
     /// What was seen.
     pub what: String,
 }
 
 impl Violation {
     /// The promise `invariant` was broken by `what`.
-    pub fn new(invariant: &'static str, what: impl Into<String>) -> Self {
+    pub fn new(invariant: Invariant, what: impl Into<String>) -> Self {
         Violation { invariant, what: what.into() }
     }
 }
@@ -44,7 +45,7 @@ impl fmt::Display for Violation {
 ///
 /// A deletion that failed may have taken effect or not: from then on a stream has several histories, until
 /// an answer, or what is found, contradicts all but one.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Model {
     streams: BTreeMap<String, Vec<History>>,
     /// What a power cut may bring back, since its deletion failed.
@@ -109,6 +110,11 @@ impl Model {
 
     fn least(&self, key: &str, count: impl Fn(&History) -> u64) -> u64 {
         self.streams.get(key).and_then(|all| all.iter().map(count).min()).unwrap_or_default()
+    }
+
+    /// Whether the entry with this number may have been truncated.
+    pub fn may_be_truncated(&self, key: &str, seq: u64) -> bool {
+        self.streams.get(key).into_iter().flatten().any(|history| history.first_max() > seq)
     }
 
     /// How many entries of all streams survive a power cut for certain.
@@ -255,10 +261,13 @@ impl Model {
     /// The answer may break a promise.
     pub fn rotated(&mut self, key: &str, answer: &ironwal::Result<u64>) -> Result<(), Violation> {
         self.narrow(key, |history| match answer {
-            Ok(next) if *next == history.issued_count() => history.synced(key),
+            Ok(next) if *next == history.issued_count() => {
+                history.rotated(*next);
+                history.synced(key)
+            }
             Ok(next) => {
                 let what = format!("{key}: rotated before {next}, not {}", history.issued_count());
-                Err(Violation::new("I4", what))
+                Err(Violation::new(Invariant::I4, what))
             }
             Err(error) => {
                 history.failed(error.outcome());
@@ -287,27 +296,40 @@ impl Model {
     ///
     /// The answer may break a promise.
     pub fn deleted(&mut self, key: &str, answer: &ironwal::Result<bool>) -> Result<(), Violation> {
-        let mut gone = History::default();
-        gone.state = State::Deleted;
         match answer {
             Ok(true) => {}
             Ok(false) => self.narrow(key, |history| {
                 if history.committed_frames == 0 {
                     return Ok(());
                 }
-                Err(Violation::new("I1", format!("{key}: there was none to be deleted")))
+                Err(Violation::new(Invariant::I1, format!("{key}: there was none to be deleted")))
             })?,
             Err(_) => {
                 // Before it began, or after it was done, and nothing between.
                 let histories = self.streams.entry(key.to_owned()).or_default();
                 self.undeleted.entry(key.to_owned()).or_default().extend(histories.iter().cloned());
-                histories.push(History::default());
+                let next = histories.first().cloned().unwrap_or_default().next_life();
+                histories.push(next);
                 return Ok(());
             }
         }
         self.undeleted.remove(key);
-        self.streams.insert(key.to_owned(), vec![gone]);
+        let histories = self.streams.get(key).map(Vec::as_slice).unwrap_or_default();
+        let mut gone: Vec<History> = histories.iter().map(History::next_life).collect();
+        gone.truncate(1);
+        if gone.is_empty() {
+            gone.push(History::default());
+        }
+        for life in &mut gone {
+            life.state = State::Deleted;
+        }
+        self.streams.insert(key.to_owned(), gone);
         Ok(())
+    }
+
+    /// Whether a stream with this key was deleted before, and there is one again.
+    pub fn is_recreated(&self, key: &str) -> bool {
+        self.streams.get(key).is_some_and(|all| all.iter().any(History::is_recreated))
     }
 
     /// Whether a stream was deleted, and nothing was done with it since: there is no such stream.
@@ -342,7 +364,7 @@ mod tests {
         let mut model = Model::new();
         assert!(model.note("s", &frame(&["a", "b"]), &Ok(0..2), Promise::Durable).is_ok());
         let wrong = model.note("s", &frame(&["c"]), &Ok(1..2), Promise::Durable);
-        assert_eq!(wrong.unwrap_err().invariant, "I4");
+        assert_eq!(wrong.unwrap_err().invariant, Invariant::I4);
     }
 
     #[test]
@@ -351,11 +373,11 @@ mod tests {
         let none = Found { first: 0, entries: Vec::new() };
         model.note("s", &frame(&["a"]), &Ok(0..1), Promise::Written).unwrap();
         let killed = model.clone().settle("s", &none, Means::Recovered);
-        assert_eq!(killed.unwrap_err().invariant, "I1");
+        assert_eq!(killed.unwrap_err().invariant, Invariant::I1);
         assert!(model.after_power_cut().settle("s", &none, Means::Recovered).is_ok());
         model.synced("s", &Ok(())).unwrap();
         let cut = model.after_power_cut().settle("s", &none, Means::Recovered);
-        assert_eq!(cut.unwrap_err().invariant, "I1");
+        assert_eq!(cut.unwrap_err().invariant, Invariant::I1);
     }
 
     #[test]
@@ -367,7 +389,7 @@ mod tests {
         model.truncated("s", 1, &Ok(1)).unwrap();
         let whole = Found { first: 0, entries: frame(&["a", "b"]) };
         let back = model.clone().settle("s", &whole, Means::Recovered);
-        assert_eq!(back.unwrap_err().invariant, "I7");
+        assert_eq!(back.unwrap_err().invariant, Invariant::I7);
         let rest = Found { first: 1, entries: frame(&["b"]) };
         assert!(model.settle("s", &rest, Means::Recovered).is_ok());
         model.deleted("s", &Ok(true)).unwrap();

@@ -7,6 +7,8 @@ use super::dir::{NameOp, Namespace, reachable_in};
 use super::disk::{Disk, Inode};
 use super::file::SimFileState;
 use crate::random::SplitMix64;
+use crate::reach;
+use crate::tally::{self, Group};
 
 /// Which of the pending operations a crash keeps; they are numbered in the order of their calls.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -145,7 +147,8 @@ impl Disk {
         let mut kept_changes: BTreeMap<Inode, Vec<usize>> = BTreeMap::new();
         for (index, unit) in self.units().into_iter().enumerate() {
             match unit {
-                _ if !choice.keeps(index) => {}
+                Unit::Name { place } if !choice.keeps(index) => self.note_lost_name(place),
+                Unit::File { .. } if !choice.keeps(index) => {}
                 Unit::Name { place } => kept_names.push(place),
                 Unit::File { inode, place } => kept_changes.entry(inode).or_default().push(place),
             }
@@ -169,8 +172,25 @@ impl Disk {
             (0..pending_count).map(|_| leaning.version(random, 2) == 1).collect()
         };
         let is_kept = |place: usize| kept.get(place).copied().unwrap_or_default();
+        (0..pending_count)
+            .filter(|&place| !is_kept(place))
+            .for_each(|place| self.note_lost_name(place));
         let namespace = Namespace::from_durable(self.namespace.image(is_kept));
         self.restarted(namespace, |_, file| file.random_image(random, grain))
+    }
+
+    fn note_lost_name(&self, place: usize) {
+        let Some(op) = self.namespace.pending().get(place) else { return };
+        let is_file = |target| self.files.contains_key(&target);
+        tally::count(
+            Group::Reached,
+            match op.named() {
+                _ if op.is_rename() => reach::LOST_RENAME,
+                Some(target) if is_file(target) => reach::LOST_NAME,
+                Some(_) => reach::LOST_DIR,
+                None => "row 40: a removal was lost",
+            },
+        );
     }
 
     /// A disk of those files that have a name in `namespace`, all durable.

@@ -138,6 +138,15 @@ impl Namespace {
 }
 
 impl NameOp {
+    pub(super) fn is_rename(&self) -> bool {
+        self.assignments.len() > 1
+    }
+
+    /// What it gives a name, if it does.
+    pub(super) fn named(&self) -> Option<Inode> {
+        self.assignments.iter().find_map(|assignment| assignment.target)
+    }
+
     pub(super) fn touches(&self, dir: Inode) -> bool {
         self.assignments.iter().any(|assignment| assignment.dir == dir)
     }

@@ -1,6 +1,7 @@
 //! What is on the simulated disk and in its cache: files, names, and the way from a path to them.
 
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 use std::io;
 use std::io::ErrorKind::{
     DirectoryNotEmpty, InvalidFilename, InvalidInput, IsADirectory, NotADirectory, NotFound,
@@ -169,6 +170,20 @@ impl Disk {
         let there = Assignment { dir: to_dir, name: to_name.to_owned(), target: Some(moved) };
         self.namespace.assign(number, vec![gone, there]);
         Ok(Changed::Yes)
+    }
+
+    /// Everything below `dir`, as calls see it.
+    pub(super) fn hash_into(&self, dir: Inode, hasher: &mut impl Hasher) {
+        for (name, inode) in self.namespace.names(dir).into_iter().flatten() {
+            name.hash(hasher);
+            if let Some(file) = self.files.get(inode) {
+                file.cached().hash(hasher);
+            } else {
+                self.hash_into(*inode, hasher);
+            }
+        }
+        // No length of a file ends like this.
+        hasher.write_u64(u64::MAX);
     }
 
     pub(super) fn collect(

@@ -8,6 +8,8 @@ use super::SyncFailure;
 use super::crash::{Grain, Leaning};
 use super::disk::{Changed, Stage};
 use crate::random::SplitMix64;
+use crate::reach;
+use crate::tally::{self, Group};
 
 /// What a disk writes whole, or torn once: nothing smaller is promised by any.
 const SECTOR_LEN: usize = 512;
@@ -230,6 +232,11 @@ impl SimFileState {
             if versions.len() > 1 {
                 choose(sector, &versions, random, (leaning, grain));
             }
+        }
+        if kept_len < longest {
+            tally::count(Group::Reached, reach::DATA_ONLY);
+        } else if bytes.get(self.durable.len()..).is_some_and(|new| new.first() == Some(&0)) {
+            tally::count(Group::Reached, reach::LEN_ONLY);
         }
         bytes.truncate(kept_len);
         Arc::new(bytes)

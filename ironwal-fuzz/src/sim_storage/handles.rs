@@ -10,6 +10,7 @@ use ironwal_segment::storage::{OpenMode, StorageFile, StorageLock};
 
 use super::Machine;
 use super::disk::{Changed, Inode};
+use super::failing::Synced;
 use super::file::SimFileState;
 
 /// An open file.
@@ -93,7 +94,7 @@ impl StorageFile for SimFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.call(|machine| match machine.begin_sync() {
+        self.call(|machine| match machine.syncs.begin(Synced::File) {
             None => {
                 let changed = self.state(machine).sync();
                 machine.note(changed);

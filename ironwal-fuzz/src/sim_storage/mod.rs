@@ -11,11 +11,13 @@
 mod crash;
 mod dir;
 mod disk;
+mod failing;
 mod file;
 mod handles;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::hash::{DefaultHasher, Hasher};
 use std::io;
 use std::io::ErrorKind::{
     AlreadyExists, DirectoryNotEmpty, InvalidInput, IsADirectory, NotADirectory, NotFound,
@@ -31,17 +33,9 @@ use ironwal_segment::storage::{
 
 pub use self::crash::CrashChoice;
 use self::disk::{Changed, Disk, Inode};
+pub use self::failing::SyncFailure;
+use self::failing::{FailingSyncs, Synced};
 use self::handles::{SimFile, SimLock};
-
-/// What a sync that fails does to what it should have made durable.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum SyncFailure {
-    /// Calls still see it, but it counts as clean: no later sync makes it durable unless it is
-    /// written again, and any part of it may have reached the disk. As on ext4 and XFS.
-    KeepCache,
-    /// Calls see what was durable before; a file keeps its length. As on Btrfs.
-    DropCache,
-}
 
 /// A simulated disk. Clones share it.
 #[derive(Clone)]
@@ -61,9 +55,8 @@ impl SimStorage {
             disk,
             held_locks: BTreeSet::new(),
             operation_count: 0,
-            sync_count: 0,
             crash_at: None,
-            failing_syncs: BTreeMap::new(),
+            syncs: FailingSyncs::default(),
             changing: Vec::new(),
         };
         SimStorage { machine: Arc::new(Mutex::new(machine)) }
@@ -106,11 +99,6 @@ impl SimStorage {
         self.machine().operation_count
     }
 
-    /// How many calls to sync there were, of files and directories; the next one has this number.
-    pub fn sync_count(&self) -> u64 {
-        self.machine().sync_count
-    }
-
     /// The numbers `n` for which [`crash_at(n)`](Self::crash_at) leads to different disks, each as
     /// late as it can be: those of the calls that changed something, and that of the next call.
     pub fn crash_points(&self) -> Vec<u64> {
@@ -131,11 +119,6 @@ impl SimStorage {
         machine.crash_at.is_some_and(|crash_at| machine.operation_count > crash_at)
     }
 
-    /// Lets the call to sync with this number fail, in this way; how many do is not limited.
-    pub fn fail_sync_at(&self, sync: u64, failure: SyncFailure) {
-        self.machine().failing_syncs.insert(sync, failure);
-    }
-
     /// The length of the file at `path` that is durable, its name apart; `None` if there is no file.
     pub fn synced_len(&self, path: StoragePath<'_>) -> Option<u64> {
         let machine = self.machine();
@@ -150,6 +133,14 @@ impl SimStorage {
         let step = |dir: Inode, name: &str| durable.get(&dir)?.get(name).copied();
         let durable_inode = path.names().try_fold(Inode::ROOT, step);
         durable_inode.is_some() && durable_inode == machine.disk.cached_inode(path)
+    }
+
+    /// A number that two disks share only if calls see the same names and bytes on both.
+    pub fn fingerprint(&self) -> u64 {
+        let machine = self.machine();
+        let mut hasher = DefaultHasher::new();
+        machine.disk.hash_into(Inode::ROOT, &mut hasher);
+        hasher.finish()
     }
 
     /// Every file as calls see it, by its path, and every directory, by its path and a `/`, with no
@@ -179,9 +170,8 @@ struct Machine {
     disk: Disk,
     held_locks: BTreeSet<Inode>,
     operation_count: u64,
-    sync_count: u64,
     crash_at: Option<u64>,
-    failing_syncs: BTreeMap<u64, SyncFailure>,
+    syncs: FailingSyncs,
     /// The numbers of the calls that changed something.
     changing: Vec<u64>,
 }
@@ -202,13 +192,6 @@ impl Machine {
         if changed == Changed::Yes {
             self.changing.push(self.operation_count - 1);
         }
-    }
-
-    /// Counts a call to sync: the way it fails, if it does.
-    fn begin_sync(&mut self) -> Option<SyncFailure> {
-        let number = self.sync_count;
-        self.sync_count += 1;
-        self.failing_syncs.get(&number).copied()
     }
 }
 
@@ -306,7 +289,7 @@ impl Storage for SimStorage {
         let mut machine = self.machine();
         machine.begin()?;
         let dir = machine.disk.dir(dir)?;
-        match machine.begin_sync() {
+        match machine.syncs.begin(Synced::Names) {
             None => {
                 let changed = machine.disk.namespace.sync(dir);
                 machine.note(changed);

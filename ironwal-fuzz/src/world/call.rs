@@ -1,9 +1,9 @@
 //! What a caller of the log does.
 
-use ironwal::{SyncMode, WalOptions};
+use super::Setup;
 
 /// One thing to do.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Call {
     /// Append an entry of this length.
     Append {
@@ -66,11 +66,6 @@ pub enum Call {
         /// Which stream.
         stream: usize,
     },
-    /// Close the log and open it again, with other options and in another mode.
-    Reconfigure {
-        /// The options.
-        options: WalOptions,
-        /// The mode.
-        mode: SyncMode,
-    },
+    /// Close the log and open it again, with other options.
+    Reconfigure(Setup),
 }

@@ -1,7 +1,10 @@
 //! A caller of the log that does as it is told, and keeps the history of it.
 
 mod call;
+mod held;
 mod reads;
+mod refusals;
+mod setup;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -11,10 +14,14 @@ use ironwal::{SyncMode, Wal, WalOptions};
 use ironwal_segment::storage::Storage;
 
 pub use self::call::Call;
+pub use self::refusals::Refusals;
+pub use self::setup::Setup;
 use crate::host::CountingHost;
+use crate::invariant::Invariant;
 use crate::model::{Frame, Means, Model, Promise, Violation};
 use crate::oracle::{check_after_recovery, check_readers, open, read_all, told};
 use crate::sim_storage::SimStorage;
+use crate::world::held::Held;
 
 /// Whether calls may fail.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -42,9 +49,14 @@ pub struct World {
     open_mode: SyncMode,
     model: Model,
     trouble: Trouble,
+    /// Where nothing is wrong but that its power is cut at some time.
+    powered: Option<SimStorage>,
     host: Arc<CountingHost>,
     wal: Option<Wal>,
     entry_count: u64,
+    refusals: Refusals,
+    /// What callers hold on to while the log goes on.
+    held: Held,
 }
 
 impl World {
@@ -57,9 +69,12 @@ impl World {
             open_mode: SyncMode::Strict,
             model: Model::new(),
             trouble,
+            powered: None,
             host: CountingHost::starting_at(1),
             wal: None,
             entry_count: 0,
+            refusals: Refusals::default(),
+            held: Held::default(),
         }
     }
 
@@ -98,6 +113,12 @@ impl World {
         self.options = options.sync_mode(self.mode);
     }
 
+    /// From the next opening on, these are the options.
+    pub fn set_up(&mut self, setup: Setup) {
+        self.mode = setup.mode;
+        self.options = setup.options();
+    }
+
     /// From the next opening on, this is the mode.
     pub fn set_mode(&mut self, mode: SyncMode) {
         self.mode = mode;
@@ -112,6 +133,18 @@ impl World {
     /// From here on, calls may fail, or may not.
     pub fn set_trouble(&mut self, trouble: Trouble) {
         self.trouble = trouble;
+        self.powered = None;
+    }
+
+    /// From here on, calls may fail once the power of this disk is cut, and not before.
+    pub fn fails_with(&mut self, disk: &SimStorage) {
+        self.trouble = Trouble::Expected;
+        self.powered = Some(disk.clone());
+    }
+
+    /// How many appends were refused so far.
+    pub fn refusals(&self) -> Refusals {
+        self.refusals
     }
 
     /// The log, if it is open.
@@ -122,6 +155,7 @@ impl World {
     /// Lets go of the log, and goes on with another disk; the next call opens the log on it.
     pub fn leave(&mut self, storage: Arc<dyn Storage>) {
         self.wal = None;
+        self.held = Held::default();
         self.storage = storage;
     }
 
@@ -140,9 +174,10 @@ impl World {
         match open(Arc::clone(&self.storage), &self.host, &self.options) {
             Ok(wal) => {
                 self.open_mode = self.mode;
+                self.held.log_was_opened();
                 match check_after_recovery(&wal, &mut self.model) {
                     // A machine that fails may keep streams from being read.
-                    Err(Violation { invariant: "I11", .. })
+                    Err(Violation { invariant: Invariant::I11, .. })
                         if self.trouble == Trouble::Expected =>
                     {
                         return Ok(());
@@ -183,11 +218,13 @@ impl World {
                 self.noted(*stream, &frame, &answer, promise)
             }
             Call::Get { stream, at } => self.get(&wal, *stream, *at),
-            Call::Iterate { stream, from } => self.iterate(&wal, *stream, *from),
+            Call::Iterate { stream, from } => {
+                self.iterate(&wal, *stream, *from)?;
+                self.hold(&wal, *stream)
+            }
             Call::Close => self.close(wal),
-            Call::Reconfigure { options, mode } => {
-                self.mode = *mode;
-                self.set_options(options.clone());
+            Call::Reconfigure(setup) => {
+                self.set_up(*setup);
                 self.close(wal)
             }
             Call::Drop => {
@@ -218,7 +255,9 @@ impl World {
             Call::Truncate { stream, at } => {
                 let key = Self::key(*stream);
                 let seq = at % (self.model.committed_count(&key) + 2);
+                let overtaken = self.begin_overtaken(&wal, &key)?;
                 let answer = wal.stream(&key).and_then(|stream| stream.truncate_before(seq));
+                Self::finish_overtaken(overtaken)?;
                 self.model.truncated(&key, seq, &answer)?;
                 self.answered("truncate", answer)
             }
@@ -238,8 +277,18 @@ impl World {
                 }
                 Ok(())
             }
-            Ok(report) => Err(Violation::new("I12", format!("reopening found {report:?}"))),
-            Err(error) => self.failed("reopen", &error),
+            Ok(report) => {
+                Err(Violation::new(Invariant::I12, format!("reopening found {report:?}")))
+            }
+            Err(error) => {
+                self.failed("reopen", &error)?;
+                // The next call that uses the stream recovers it: this one.
+                self.model.forget_written_of(&key);
+                if self.settle(wal, &key)? == Looked::Not {
+                    self.wal = None;
+                }
+                Ok(())
+            }
         }
     }
 
@@ -259,9 +308,16 @@ impl World {
 
     fn delete(&mut self, wal: Wal, stream: usize) -> Result<(), Violation> {
         let key = Self::key(stream);
+        let before = wal.stream(&key);
+        let overtaken = self.begin_overtaken(&wal, &key)?;
         let answer = wal.delete_stream(&key);
+        Self::finish_overtaken(overtaken)?;
         self.model.deleted(&key, &answer)?;
-        let Err(error) = answer else { return Ok(()) };
+        let error = match (answer, before) {
+            (Ok(true), Ok(before)) => return held::check_dead(&before),
+            (Ok(_), _) => return Ok(()),
+            (Err(error), _) => error,
+        };
         self.failed("delete", &error)?;
         // What is there now was recovered, if anything is.
         self.model.forget_written_of(&key);
@@ -318,11 +374,11 @@ impl World {
         answer: &ironwal::Result<std::ops::Range<u64>>,
         promise: Promise,
     ) -> Result<(), Violation> {
-        self.model.note(&Self::key(stream), frame, answer, promise)?;
-        match answer {
-            Ok(_) => Ok(()),
-            Err(error) => self.failed("append", error),
-        }
+        let key = Self::key(stream);
+        self.model.note(&key, frame, answer, promise)?;
+        let Err(error) = answer else { return Ok(()) };
+        self.refusals.note(error, self.model.committed_count(&key));
+        self.failed("append", error)
     }
 
     fn answered<T>(&self, doing: &str, answer: ironwal::Result<T>) -> Result<(), Violation> {
@@ -338,7 +394,7 @@ impl World {
                 let means = if is_durable { Means::ReadDurable } else { Means::Read };
                 self.model.settle(key, &found, means).map(|()| Looked::Well)
             }
-            Err(violation) if violation.invariant == "I11" => match self.trouble {
+            Err(violation) if violation.invariant == Invariant::I11 => match self.trouble {
                 Trouble::None => Err(violation),
                 Trouble::Expected => Ok(Looked::Not),
             },
@@ -349,11 +405,16 @@ impl World {
     /// Whether a call may have failed, and in this way.
     fn failed(&self, doing: &str, error: &ironwal::Error) -> Result<(), Violation> {
         if error.is_damage() || error.is_foreign() {
-            return Err(Violation::new("I18", told(doing, error)));
+            return Err(Violation::new(Invariant::I18, told(doing, error)));
         }
         match self.trouble {
-            Trouble::None => Err(Violation::new("I11", told(doing, error))),
-            Trouble::Expected => Ok(()),
+            Trouble::None => Err(Violation::new(Invariant::I11, told(doing, error))),
+            Trouble::Expected => match &self.powered {
+                Some(disk) if !disk.is_power_cut() => {
+                    Err(Violation::new(Invariant::I11, told(doing, error)))
+                }
+                Some(_) | None => Ok(()),
+            },
         }
     }
 }

@@ -3,6 +3,7 @@
 use ironwal::{ErrorKind, Wal};
 
 use super::World;
+use crate::invariant::Invariant;
 use crate::model::Violation;
 
 impl World {
@@ -16,7 +17,7 @@ impl World {
                 if found.as_ref() == expected && history.first() <= seq {
                     return Ok(());
                 }
-                Err(Violation::new("I6", format!("{key}: entry {seq} is {found:?}")))
+                Err(Violation::new(Invariant::I6, format!("{key}: entry {seq} is {found:?}")))
             }),
             Err(error) if error.is_truncated() => self.is_truncated(&key, seq),
             Err(error) => self.failed("get", &error),
@@ -28,7 +29,10 @@ impl World {
             if history.may_start_at(seq + 1) || seq < history.first() {
                 return Ok(());
             }
-            Err(Violation::new("I1", format!("{key}: entry {seq} is said to be truncated")))
+            Err(Violation::new(
+                Invariant::I1,
+                format!("{key}: entry {seq} is said to be truncated"),
+            ))
         })
     }
 
@@ -58,7 +62,7 @@ impl World {
             if is_begun && found.iter().map(|entry| (entry.seq, &entry.data)).eq(expected) {
                 return Ok(());
             }
-            Err(Violation::new("I6", format!("{key}: from {start} on came {found:?}")))
+            Err(Violation::new(Invariant::I6, format!("{key}: from {start} on came {found:?}")))
         })
     }
 }

@@ -7,8 +7,9 @@ use ironwal::{Environment, ErrorKind, Outcome, Wal, WalOptions};
 use ironwal_format::names::SEGMENT_SUFFIX;
 use ironwal_fuzz::faults::{Fault, Faults, FaultyStorage, Op, Repeat};
 use ironwal_fuzz::host::CountingHost;
+use ironwal_fuzz::judge::Index;
 use ironwal_fuzz::model::Model;
-use ironwal_fuzz::oracle::{check_after_lies, check_disk, check_readers, open};
+use ironwal_fuzz::oracle::{check_disk, check_readers, open};
 use ironwal_fuzz::sim_storage::{CrashChoice, SimStorage, SyncFailure};
 use ironwal_fuzz::world::{Call, Trouble, World};
 
@@ -61,16 +62,24 @@ impl Machine {
         let Self { disk, world, .. } = self;
         world.set_trouble(Trouble::None);
         let mut check = || {
-            check_after_lies(&disk.kill(), world.model(), world.options())?;
+            check_disk(&disk.kill(), world.model(), (world.options(), Index::Any))?;
             for choice in [CrashChoice::Nothing, CrashChoice::Everything] {
-                check_after_lies(&disk.crash(choice), world.model(), world.options())?;
+                check_disk(&disk.crash(choice), world.model(), (world.options(), Index::Any))?;
             }
             world.run(&[Call::Reopen { stream: 0 }, Call::Reopen { stream: 1 }])?;
             world.run(&[append(0), append(1), append(0), append(0)])?;
             check_readers(world.wal().expect("it is open"), world.model())?;
-            check_after_lies(&disk.crash(CrashChoice::Nothing), world.model(), world.options())?;
+            check_disk(
+                &disk.crash(CrashChoice::Nothing),
+                world.model(),
+                (world.options(), Index::Any),
+            )?;
             world.run(&[Call::Close, append(0)])?;
-            check_after_lies(&disk.crash(CrashChoice::Nothing), world.model(), world.options())
+            check_disk(
+                &disk.crash(CrashChoice::Nothing),
+                world.model(),
+                (world.options(), Index::Any),
+            )
         };
         if let Err(violation) = check() {
             panic!("{context}: {violation}");
@@ -324,8 +333,10 @@ fn open_with(disk: &SimStorage, model: &Model, fault: Option<&Fault>) -> u64 {
         assert!(is_new || after.iter().any(kept), "{fault:?}: {path} is not what it was");
     }
     faults.clear();
-    check_disk(&disk.kill(), model, &OPTIONS)
-        .and_then(|_| check_disk(&disk.crash(CrashChoice::Nothing), model, &OPTIONS))
+    check_disk(&disk.kill(), model, (&OPTIONS, Index::Sound))
+        .and_then(|()| {
+            check_disk(&disk.crash(CrashChoice::Nothing), model, (&OPTIONS, Index::Sound))
+        })
         .unwrap_or_else(|violation| panic!("{fault:?}: {violation}"));
     count
 }

@@ -4,13 +4,19 @@ use std::io::ErrorKind::StorageFull;
 use std::sync::Arc;
 
 use ironwal::SyncMode::{self, Async, BatchOnly, Strict};
-use ironwal::{CompressionType, Outcome, ReadStrategy, WalOptions};
+use ironwal::{CompressionType, CorruptionPolicy, Outcome, ReadStrategy, WalOptions};
+use ironwal_format::frame::HEADER_LEN;
+use ironwal_format::names::segment_file_name;
+use ironwal_format::segment_header::SegmentHeader;
+use ironwal_format::{Ordinal, SequenceNumber, StreamKey};
 use ironwal_fuzz::faults::{Fault, Faults, FaultyStorage, Op, Repeat};
 use ironwal_fuzz::host::CountingHost;
-use ironwal_fuzz::oracle::{check_after_lies, check_readers, open};
+use ironwal_fuzz::judge::Index;
+use ironwal_fuzz::oracle::{check_disk, check_readers, open};
 use ironwal_fuzz::sim_storage::{CrashChoice, SimStorage, SyncFailure};
 use ironwal_fuzz::watched::WatchedStorage;
 use ironwal_fuzz::world::{Call, Trouble, World};
+use ironwal_segment::storage::{OpenMode, Storage, StoragePath};
 
 const EIO: i32 = 5;
 const EMFILE: i32 = 24;
@@ -83,10 +89,10 @@ impl Machine {
         let Self { disk, world, .. } = self;
         let cut = |disk: &SimStorage, choice, world: &World| {
             let model = world.model().after_power_cut();
-            check_after_lies(&disk.crash(choice), &model, world.options())
+            check_disk(&disk.crash(choice), &model, (world.options(), Index::Any))
         };
         let mut check = || {
-            check_after_lies(&disk.kill(), world.model(), world.options())?;
+            check_disk(&disk.kill(), world.model(), (world.options(), Index::Any))?;
             cut(disk, CrashChoice::Nothing, world)?;
             cut(disk, CrashChoice::Everything, world)?;
             world.run(&[Call::Reopen { stream: 0 }, Call::Reopen { stream: 1 }])?;
@@ -294,4 +300,45 @@ fn rotating_streams_that_are_empty_holds_no_more_files_than_the_budget_allows() 
         }
         assert!(storage.held_count() <= 1, "{} are held", storage.held_count());
     }
+}
+
+/// A segment that is shorter than its record is looked into: where that fails, it is no damage.
+#[test]
+fn a_failure_while_looking_into_what_is_short_is_told_and_gives_nothing_else_up() {
+    let options = options().corruption_policy(CorruptionPolicy::Truncate);
+    let host = CountingHost::starting_at(0);
+    let opened = |storage: Arc<dyn Storage>| open(storage, &host, &options).unwrap();
+    let disk = SimStorage::new();
+    let wal = opened(Arc::new(disk.clone()));
+    for n in 0..7 {
+        wal.append("s", format!("entry number {n:05}")).unwrap();
+    }
+    wal.close().unwrap();
+    // Two entries to a segment: of the second one, only the first entry is left.
+    let name = segment_file_name(SequenceNumber::new(2), Ordinal::new(1));
+    let file = disk.open(StoragePath::new("s").join(&name), OpenMode::ReadWrite).unwrap();
+    let header_len = SegmentHeader::len_for(&StreamKey::new("s").unwrap());
+    file.set_len(header_len + HEADER_LEN + 24 + 10).unwrap();
+    file.sync_data().unwrap();
+    let mut failures = 0;
+    for number in 0.. {
+        let disk = disk.kill();
+        let storage = FaultyStorage::new(Arc::new(disk.clone()));
+        let faults = storage.faults().clone();
+        faults.add(Fault::errno(EIO).nth(number));
+        match open(Arc::new(storage), &host, &options).and_then(|wal| wal.next_seq("s")) {
+            Ok(next) => assert_eq!(next, 3, "call {number}"),
+            Err(error) => {
+                assert!(error.io_error().is_some(), "call {number}: {error}");
+                failures += 1;
+            }
+        }
+        let wal = opened(Arc::new(disk.kill()));
+        assert_eq!(wal.next_seq("s").unwrap(), 3, "call {number}");
+        assert_eq!(wal.get("s", 2).unwrap().unwrap(), "entry number 00002");
+        if faults.fired_count() == 0 {
+            break;
+        }
+    }
+    assert!(failures > 10, "{failures} failures");
 }

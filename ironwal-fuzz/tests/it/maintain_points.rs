@@ -1,12 +1,14 @@
 //! Every crash point of what is done with a stream beside appending to it, in each mode.
 
+use ironwal::ReadStrategy;
 use ironwal::SyncMode::{self, Async, BatchOnly, Strict};
-use ironwal::{CompressionType, ReadStrategy, WalOptions};
-use ironwal_fuzz::world::Call;
+use ironwal_fuzz::script::Effort;
+use ironwal_fuzz::world::{Call, Setup};
 
-use crate::walk::{Breadth, NARROW, walk};
+use crate::walk::{NARROW, walk};
 
-const TWO: WalOptions = WalOptions::new().max_segment_entries(2);
+const PLAIN: Setup = Setup::DEFAULT;
+const TWO: Setup = Setup { max_segment_entries: 2, ..PLAIN };
 
 fn append(stream: usize) -> Call {
     Call::Append { stream, len: 20 }
@@ -35,7 +37,7 @@ fn a_crash_among_written_appends_keeps_what_a_sync_or_a_batch_made_durable() {
     for mode in [BatchOnly, Async] {
         let calls =
             [append(0), append(0), SYNC, append(0), batch(0, &[30, 0]), append(0), append(0)];
-        walk(&format!("{mode:?}"), &WalOptions::new(), mode, NARROW, &calls);
+        walk(&format!("{mode:?}"), &PLAIN, mode, NARROW, &calls);
         walk(&format!("{mode:?} with rotations"), &TWO, mode, NARROW, &calls);
     }
 }
@@ -50,7 +52,7 @@ fn a_crash_around_a_sync_of_all_and_a_close_keeps_what_they_made_durable() {
 fn a_crash_in_a_rotation_that_was_asked_for_loses_nothing_durable() {
     for mode in MODES {
         let calls = [ROTATE, append(0), ROTATE, ROTATE, append(0), append(0), ROTATE, append(0)];
-        walk(&format!("rotate {mode:?}"), &WalOptions::new(), mode, NARROW, &calls);
+        walk(&format!("rotate {mode:?}"), &PLAIN, mode, NARROW, &calls);
     }
 }
 
@@ -83,18 +85,13 @@ fn a_crash_in_a_deletion_leaves_the_stream_or_none() {
 fn a_crash_among_lives_of_a_stream_mixes_none() {
     let mut calls = appends(0, 3);
     calls.extend([DELETE, append(0), DELETE, DELETE, append(0), append(0)]);
-    walk("recreate", &TWO, Strict, Breadth { depth: 1, ..NARROW }, &calls);
+    walk("recreate", &TWO, Strict, Effort { depth: 1, ..NARROW }, &calls);
 }
 
 /// So long that its sync makes a floor due.
 const LONG: usize = 66_000;
 
-fn parking() -> WalOptions {
-    WalOptions::new()
-        .max_open_segments(1)
-        .compression(CompressionType::None)
-        .read_strategy(ReadStrategy::StandardIo)
-}
+const PARKING: Setup = Setup { max_open_segments: 1, reads: ReadStrategy::StandardIo, ..PLAIN };
 
 #[test]
 fn a_crash_around_a_file_that_is_closed_as_idle_loses_nothing_durable() {
@@ -108,7 +105,7 @@ fn a_crash_around_a_file_that_is_closed_as_idle_loses_nothing_durable() {
             append(1),
             append(0),
         ];
-        let breadth = Breadth { max_subset_count: 1 << 4, seed_count: 4, depth: 1 };
-        walk(&format!("parking {mode:?}"), &parking(), mode, breadth, &calls);
+        let effort = Effort { max_subset_count: 1 << 4, seed_count: 4, depth: 1, ..NARROW };
+        walk(&format!("parking {mode:?}"), &PARKING, mode, effort, &calls);
     }
 }

@@ -1,37 +1,10 @@
 //! Random runs over a few streams, with restarts of every kind, against the model.
 
-use std::sync::Arc;
-
-use ironwal::{CompressionType, ReadStrategy, SyncMode, WalOptions};
-use ironwal_fuzz::model::Violation;
-use ironwal_fuzz::oracle::check_disk;
-use ironwal_fuzz::sim_storage::{CrashChoice, SimStorage};
-use ironwal_fuzz::world::{Call, Trouble, World};
+use ironwal::{CompressionType, Preallocation, ReadStrategy, SyncMode};
+use ironwal_fuzz::script::{Effort, End, Generation, Script};
+use ironwal_fuzz::sim_storage::CrashChoice;
+use ironwal_fuzz::world::{Call, Setup};
 use proptest::prelude::*;
-
-/// How a generation ends.
-#[derive(Clone, Copy, Debug)]
-enum End {
-    /// The log is closed.
-    Close,
-    /// The log is dropped.
-    Drop,
-    /// The process is killed.
-    Kill,
-    /// The power is cut.
-    Crash(CrashChoice),
-}
-
-/// What happens between two openings.
-#[derive(Clone, Debug)]
-struct Generation {
-    options: WalOptions,
-    mode: SyncMode,
-    calls: Vec<Call>,
-    /// After so many operations the machine does nothing any more.
-    stops_after: Option<u64>,
-    end: End,
-}
 
 const STREAM_COUNT: usize = 3;
 
@@ -58,29 +31,32 @@ fn calls() -> impl Strategy<Value = Call> {
         2 => (streams.clone(), any::<u64>())
             .prop_map(|(stream, at)| Call::Truncate { stream, at }),
         1 => streams.prop_map(|stream| Call::Delete { stream }),
-        1 => (options(), modes())
-            .prop_map(|(options, mode)| Call::Reconfigure { options, mode }),
+        1 => setups().prop_map(Call::Reconfigure),
     ]
 }
 
-fn modes() -> impl Strategy<Value = SyncMode> {
-    prop_oneof![Just(SyncMode::Strict), Just(SyncMode::BatchOnly), Just(SyncMode::Async)]
-}
-
-fn options() -> impl Strategy<Value = WalOptions> {
+fn setups() -> impl Strategy<Value = Setup> {
+    const MODES: [SyncMode; 3] = [SyncMode::Strict, SyncMode::BatchOnly, SyncMode::Async];
+    const SPACES: [Preallocation; 3] =
+        [Preallocation::Reserve, Preallocation::Zeros, Preallocation::Off];
     (
         200..2000_u64,
         prop_oneof![Just(u64::from(u32::MAX)), 1..5_u64],
         prop_oneof![Just(1_u64), Just(100)],
         prop_oneof![Just(ReadStrategy::Mmap), Just(ReadStrategy::StandardIo)],
+        proptest::sample::select(&MODES),
+        proptest::sample::select(&SPACES),
+        prop_oneof![Just(CompressionType::None), Just(CompressionType::Lz4)],
     )
-        .prop_map(|(max_segment_size, max_segment_entries, max_open_segments, strategy)| {
-            WalOptions::new()
-                .max_segment_size(max_segment_size)
-                .max_segment_entries(max_segment_entries)
-                .max_open_segments(max_open_segments)
-                .read_strategy(strategy)
-                .compression(CompressionType::None)
+        .prop_map(|(size, entries, open, reads, mode, space, compression)| Setup {
+            mode,
+            max_segment_size: size,
+            max_segment_entries: entries,
+            max_open_segments: open,
+            reads,
+            compression,
+            space,
+            ..Setup::DEFAULT
         })
 }
 
@@ -99,55 +75,18 @@ fn ends() -> impl Strategy<Value = End> {
 
 fn generations() -> impl Strategy<Value = Generation> {
     (
-        options(),
-        modes(),
+        setups(),
         proptest::collection::vec(calls(), 1..25),
         proptest::option::weighted(0.7, 0..120_u64),
         ends(),
     )
-        .prop_map(|(options, mode, calls, stops_after, end)| Generation {
-            options,
-            mode,
+        .prop_map(|(setup, calls, cut, end)| Generation {
+            setup,
             calls,
-            stops_after,
+            cut,
+            faults: Vec::new(),
             end,
         })
-}
-
-fn run(generations: &[Generation]) -> Result<(), Violation> {
-    let mut disk = SimStorage::new();
-    let mut world = World::new(Arc::new(disk.clone()), WalOptions::new(), Trouble::None);
-    for generation in generations {
-        world.set_options(generation.options.clone());
-        world.set_mode(generation.mode);
-        if let (Some(count), End::Kill | End::Crash(_)) = (generation.stops_after, generation.end) {
-            // Also in the middle of the recovery from the last generation.
-            disk.crash_at(disk.operation_count() + count);
-            world.set_trouble(Trouble::Expected);
-        }
-        world.run_on(&disk, &generation.calls)?;
-        let left = match generation.end {
-            End::Close => {
-                world.call(&Call::Close)?;
-                continue;
-            }
-            End::Drop => {
-                world.call(&Call::Drop)?;
-                continue;
-            }
-            End::Kill => disk.kill(),
-            End::Crash(choice) => {
-                world.power_was_cut();
-                disk.crash(choice)
-            }
-        };
-        check_disk(&left.kill(), world.model(), world.options())?;
-        world.leave(Arc::new(left.clone()));
-        world.set_trouble(Trouble::None);
-        disk = left;
-    }
-    world.open()?;
-    check_disk(&disk.kill(), world.model(), world.options()).map(drop)
 }
 
 proptest! {
@@ -157,8 +96,9 @@ proptest! {
     fn whatever_happens_what_was_acknowledged_is_there_and_nothing_else(
         generations in proptest::collection::vec(generations(), 1..7),
     ) {
-        if let Err(violation) = run(&generations) {
-            return Err(TestCaseError::fail(violation.to_string()));
+        let script = Script { generations };
+        if let Err(failure) = script.run(Effort::NONE) {
+            return Err(TestCaseError::fail(failure.to_string()));
         }
     }
 }

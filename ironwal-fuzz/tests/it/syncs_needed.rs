@@ -11,6 +11,7 @@ use ironwal_format::StreamId;
 use ironwal_format::names::{INDEX_FILE, INDEX_TEMP_FILE, SEGMENT_SUFFIX, StreamKey};
 use ironwal_format::payload::{Compression, EntryLimits, prepare_entry};
 use ironwal_fuzz::faults::{Fault, FaultyStorage, Op};
+use ironwal_fuzz::judge::Index;
 use ironwal_fuzz::model::{self, Means, Model, Violation};
 use ironwal_fuzz::oracle::{check_disk, check_losses};
 use ironwal_fuzz::sim_storage::{CrashChoice, SimStorage};
@@ -179,7 +180,7 @@ fn broken_without(run: &Run<'_>, forgotten: u64) -> Option<Violation> {
         for choice in choices.into_iter().chain(seeds) {
             let left = disk.crash(choice);
             let judged = check_losses(&left, &model, &OPTIONS)
-                .and_then(|()| check_disk(&left, &model, &OPTIONS));
+                .and_then(|()| check_disk(&left, &model, (&OPTIONS, Index::Sound)));
             if let Err(violation) = judged {
                 return Some(violation);
             }
@@ -356,7 +357,7 @@ fn the_sync_of_a_cut_is_needed() {
         let error = wal.append(&World::key(0), [0; 500]).unwrap_err();
         assert_eq!(error.outcome(), Outcome::NotWritten);
         for choice in CrashChoice::systematic(disk.pending_count(), 1 << 10) {
-            let judged = check_disk(&disk.crash(choice), world.model(), &OPTIONS);
+            let judged = check_disk(&disk.crash(choice), world.model(), (&OPTIONS, Index::Sound));
             came_back += usize::from(judged.is_err());
             assert!(judged.is_ok() || forgotten.is_some(), "{judged:?}");
         }
