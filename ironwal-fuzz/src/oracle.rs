@@ -48,7 +48,7 @@ const LOOKED_AT: [Invariant; 9] = {
 ///
 /// # Errors
 ///
-/// The first promise that is broken: I1 to I5 and I12.
+/// The first promise that is broken: I1 to I7, I11, I12, I17 or I20.
 pub fn check_after_recovery(
     wal: &Wal,
     model: &mut Model,
