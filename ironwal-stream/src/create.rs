@@ -1,5 +1,6 @@
 //! The making of a stream.
 
+use std::io;
 use std::sync::Arc;
 
 use ironwal_format::names::{INDEX_FILE, NEW_PREFIX, StreamKey};
@@ -16,6 +17,9 @@ use crate::recover::OpenStream;
 use crate::sync_side::SyncSide;
 use crate::view::{ActiveSegment, StreamView};
 use crate::write_side::WriteSide;
+
+/// How many names are tried for the directory that a stream is made in.
+const MAX_NEW_NAMES: u32 = 100;
 
 /// Makes an empty stream, durable with its name when this returns.
 ///
@@ -39,14 +43,12 @@ pub fn create(
     now: u64,
 ) -> Result<OpenStream, Error> {
     let dir_name = key.dir_name();
-    let new_name = format!("{NEW_PREFIX}{dir_name}");
+    let new_name = make_dir(&**storage, &dir_name)?;
     let new_path = StoragePath::new(&new_name);
     let failed = |op| {
         let path = storage.display(new_path);
         move |source| Error::io(path, op, source)
     };
-    remove_remains(&**storage, &new_name)?;
-    storage.create_dir(new_path).map_err(failed(IoOp::CreateDir))?;
     let new_dir = StreamDir::new(Arc::clone(storage), &new_name, key.clone(), id);
     let name = SegmentName { base: SequenceNumber::ZERO, ordinal: Ordinal::ZERO };
     let file = new_dir.create_segment(name, now)?;
@@ -77,6 +79,27 @@ pub fn create(
     let index = IndexWriter::new(Arc::clone(&dir), index_len, &[]);
     let write = WriteSide::new(Arc::clone(&dir), options, SequenceNumber::ZERO, writer, file);
     Ok(OpenStream { write, sync: SyncSide::new(dir, index), view })
+}
+
+/// Makes the directory that a stream is made in, where nothing of an interrupted creation is left; gives its
+/// name. One that holds what is not ours stays as it is, and another name is taken.
+fn make_dir(storage: &dyn Storage, dir_name: &str) -> Result<String, Error> {
+    let mut name = format!("{NEW_PREFIX}{dir_name}");
+    let mut tries = 1..MAX_NEW_NAMES;
+    loop {
+        remove_remains(storage, &name)?;
+        let path = StoragePath::new(&name);
+        match (storage.create_dir(path), tries.next()) {
+            (Ok(()), _) => return Ok(name),
+            (Err(error), Some(number)) if error.kind() == io::ErrorKind::AlreadyExists => {
+                // No key has a `+` in its name.
+                name = format!("{NEW_PREFIX}{dir_name}+{number}");
+            }
+            (Err(error), _) => {
+                return Err(Error::io(storage.display(path), IoOp::CreateDir, error));
+            }
+        }
+    }
 }
 
 /// Makes the names in the root durable.

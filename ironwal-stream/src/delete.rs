@@ -79,7 +79,11 @@ pub fn remove_remains(storage: &dyn Storage, name: &str) -> Result<(), Error> {
         move |source| Error::io(path, op, source)
     };
     let entries = match storage.list(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+        {
+            return Ok(());
+        }
         listed => listed.map_err(failed(IoOp::List))?,
     };
     for entry in entries {

@@ -66,3 +66,27 @@ fn an_index_that_is_too_long_is_wrong_and_is_replaced() {
     assert!(report.damage.is_empty(), "{report:#?}");
     assert_eq!(world.read(INDEX_FILE), kept);
 }
+
+/// What a power cut may leave of a stream whose making had come as far as its name, and of a file that somebody
+/// else had put into it by then.
+#[test]
+fn what_is_not_ours_where_a_stream_was_being_made_stays_and_does_not_keep_it_from_being_made() {
+    let world = World::new(500);
+    let put = |path: StoragePath<'_>| drop(world.storage.open(path, OpenMode::CreateNew).unwrap());
+    world.storage.create_dir(StoragePath::new(".new-s")).unwrap();
+    put(StoragePath::new(".new-s").join("notes"));
+    put(StoragePath::new(".new-s+1"));
+    for trash in 1..3 {
+        drop(world.create());
+        drop(world.open());
+        assert_eq!(delete(&*world.storage, &world.key, [trash; 16]).unwrap(), Deleted::Yes);
+    }
+    let names = |path| {
+        let found = world.storage.list(path).unwrap();
+        let mut names: Vec<_> = found.into_iter().map(|entry| entry.name).collect();
+        names.sort_unstable();
+        names
+    };
+    assert_eq!(names(StoragePath::ROOT), [".new-s", ".new-s+1"]);
+    assert_eq!(names(StoragePath::new(".new-s")), ["notes"]);
+}
