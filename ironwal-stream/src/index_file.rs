@@ -135,8 +135,6 @@ pub(crate) struct IndexWriter {
 enum Durability {
     Synced,
     Written,
-    /// As `Synced`, unless whoever wrote it was killed before it was.
-    Found,
 }
 
 impl IndexWriter {
@@ -157,7 +155,7 @@ impl IndexWriter {
 
     /// As [`new`](Self::new), of an index that was found so and may not be durable.
     pub(crate) fn found(dir: Arc<StreamDir>, len: u64, records: &[IndexRecord]) -> Self {
-        Self { durability: Durability::Found, ..Self::new(dir, len, records) }
+        Self { durability: Durability::Written, ..Self::new(dir, len, records) }
     }
 
     /// Opens the index, for [`append`](Self::append). It is opened for each record and closed again,
@@ -213,7 +211,7 @@ impl IndexWriter {
     pub(crate) fn settle(&mut self, file: &dyn StorageFile) -> Result<(), Error> {
         match self.durability {
             Durability::Synced => Ok(()),
-            Durability::Written | Durability::Found => self.sync(file),
+            Durability::Written => self.sync(file),
         }
     }
 
@@ -290,7 +288,7 @@ impl IndexWriter {
 
     /// Whether the index ends in this record, and that needs no sync.
     pub(crate) fn ends_in_synced(&self, record: IndexRecord) -> bool {
-        self.last == Some(record) && self.durability != Durability::Written
+        self.last == Some(record) && self.durability == Durability::Synced
     }
 
     /// The ordinal below which everything is gone.

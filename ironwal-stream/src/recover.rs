@@ -63,7 +63,7 @@ pub struct OpenStream {
 /// 3. Write again and sync what was verified but nothing vouches for, in the order of ordinals.
 /// 4. Sync the directory, and the root if nothing proves that this was done.
 /// 5. If the log does not end in an open segment: create the segment that ends it, sync it, sync the
-///    directory. From then on what was given up is dead.
+///    directory. From then on what was given up is dead. Else sync that one, if step 3 has not.
 /// 6. Replace the index whole, with a floor for the last segment and no other.
 /// 7. Unlink what a start record says is gone.
 ///
@@ -71,9 +71,10 @@ pub struct OpenStream {
 /// only what holds no entry, step 3 changes no byte, step 6 says what is so by then, and what step 7
 /// removes counts for nothing. Where numbers are given up, a crash before the end of step 5 may leave
 /// the damage as it was, for either policy to find; one behind it leaves the shorter log, whole. After a
-/// clean close there is nothing to do after step 1, but to sync the directory if there is a start record:
-/// what that says must be durable before step 7, and what was unlinked must not come back with a lost
-/// index.
+/// clean close there is nothing to do after step 1, but to sync the last segment, from which a process that
+/// was killed since may have cut a failed append off, and the directory if there is a start record, or what was
+/// set aside: what the record says must be durable before step 7, what was unlinked must not come back with a lost
+/// index, and what was renamed not with its old name.
 ///
 /// # Errors
 ///
@@ -197,8 +198,9 @@ impl Repair<'_> {
             rewritten_len += part.until.saturating_sub(part.from);
         }
         // What a truncation that was killed has renamed and unlinked may be in the cache only, though the
-        // index that it leaves covers everything.
-        if !self.identified.closed_cleanly || self.identified.start.is_some() {
+        // index that it leaves covers everything; so may the name of what a recovery has set aside.
+        let Identified { closed_cleanly, start, torn_names, .. } = &self.identified;
+        if !closed_cleanly || start.is_some() || !torn_names.is_empty() {
             dir.sync()?;
         }
         if !self.identified.has_evidence() {
@@ -216,6 +218,12 @@ impl Repair<'_> {
         let file = dir.open_segment(name, OpenMode::ReadWrite)?;
         let failed = |source| Error::io(dir.display(&name.file_name()), IoOp::Read, source);
         let file_len = file.file_len().map_err(failed)?;
+        // A process that was killed may have cut a failed append off, and not synced that: nothing is seen of
+        // it, and a power cut would bring the append back.
+        if self.plan.rewrite.iter().all(|part| part.ordinal != last.ordinal) {
+            let failed = |source| Error::io(dir.display(&name.file_name()), IoOp::Sync, source);
+            file.sync_data().map_err(failed)?;
+        }
         let scan = last.file.into_scan().expect("what goes on was scanned");
         let writer = self.writer(name).resume(scan, file_len);
         Ok(self.tail(writer, file))

@@ -594,7 +594,7 @@ fn what_the_disk_does_not_give_is_an_error_and_no_finding() {
     }
 }
 
-/// The directory, unless it was closed and nothing was truncated; the root where no entry was ever durable.
+/// The directory, unless it was closed and nothing was truncated or set aside; the root where no entry was ever durable.
 #[test]
 fn an_opening_syncs_the_names_that_nothing_proves() {
     let [(new, _), (open, _)] = [0, 9].map(filled);
@@ -604,12 +604,15 @@ fn an_opening_syncs_the_names_that_nothing_proves() {
     let records: Vec<_> = [IndexRecord::Start(start)].into_iter().chain(records).collect();
     let mut started = closed.clone();
     started.insert(INDEX_FILE.to_owned(), index_of(&records));
+    let mut set_aside = closed.clone();
+    set_aside.insert(torn_file_name(SequenceNumber::new(9), Ordinal::new(9), 0), vec![0; 9]);
     // An index that is replaced takes a sync of the directory by itself.
     let cases = [
         ("new", new, (2, 1)),
         ("open", open, (2, 0)),
         ("closed", closed, (0, 0)),
         ("started", started, (1, 0)),
+        ("set aside", set_aside, (1, 0)),
     ];
     for (what, files, syncs) in cases {
         let odd = Odd::of(&files, "", Oddity::None);
