@@ -11,7 +11,8 @@ use ironwal_format::segment_header::SegmentHeader;
 use ironwal_format::{Ordinal, StreamId, StreamKey};
 use ironwal_segment::storage::{MemStorage, OpenMode, Storage, StoragePath};
 use ironwal_stream::{
-    CorruptionPolicy, OpenStream, Opened, StreamOptions, StreamReport, SyncedMark, create, open,
+    CorruptionPolicy, Error, OpenStream, Opened, StreamOptions, StreamReport, SyncedMark, create,
+    open,
 };
 
 const LIMITS: EntryLimits = EntryLimits::new(1 << 20, 1 << 20);
@@ -25,6 +26,16 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(max_segment_len: u64) -> Self {
+        Self::on(Arc::new(MemStorage::new()), max_segment_len)
+    }
+
+    /// A stream whose segments have room for so many entries.
+    pub(crate) fn of_entries(max_segment_entry_count: u64) -> Self {
+        let world = Self::new(1 << 20);
+        Self { options: StreamOptions { max_segment_entry_count, ..world.options }, ..world }
+    }
+
+    pub(crate) fn on(storage: Arc<dyn Storage>, max_segment_len: u64) -> Self {
         let options = StreamOptions {
             entries: LIMITS,
             max_segment_len,
@@ -32,16 +43,23 @@ impl World {
             preallocation: ironwal_stream::Preallocation::Reserve,
             corruption: CorruptionPolicy::Error,
         };
-        let storage = Arc::new(MemStorage::new());
         Self { storage, key: StreamKey::new("s").unwrap(), options }
     }
 
     pub(crate) fn create(&self) -> OpenStream {
-        create(&self.storage, &self.key, ID, self.options, 0).unwrap()
+        self.try_create().unwrap()
+    }
+
+    pub(crate) fn try_create(&self) -> Result<OpenStream, Error> {
+        create(&self.storage, &self.key, ID, self.options, 0)
+    }
+
+    pub(crate) fn try_open(&self) -> Result<Opened, Error> {
+        open(&self.storage, &self.key, self.options, 0)
     }
 
     pub(crate) fn open(&self) -> (OpenStream, StreamReport) {
-        match open(&self.storage, &self.key, self.options, 0).unwrap() {
+        match self.try_open().unwrap() {
             Opened::Ready(stream, report) => (*stream, report),
             other @ (Opened::Absent | Opened::Refused(..)) => panic!("{other:?}"),
         }
@@ -49,7 +67,7 @@ impl World {
 
     /// What is found of a stream that cannot be opened.
     pub(crate) fn refused(&self) -> StreamReport {
-        match open(&self.storage, &self.key, self.options, 0).unwrap() {
+        match self.try_open().unwrap() {
             Opened::Refused(_, report) => report,
             other @ (Opened::Absent | Opened::Ready(..)) => panic!("{other:?}"),
         }

@@ -131,6 +131,13 @@ mod tests {
         assert_eq!(decide(MAX_YIELDS - 1, SYNC), Gather::Wait);
         assert_eq!(decide(MAX_YIELDS, SYNC), Gather::Go);
         assert_eq!(decide(1, COSTLY), Gather::Go);
+        assert_eq!(decide(1, DEAR * SYNC), Gather::Wait);
+        assert_eq!(decide(1, DEAR * SYNC + Duration::from_nanos(1)), Gather::Go);
+    }
+
+    #[test]
+    fn the_first_leader_waits_for_whoever_is_announced() {
+        assert_eq!(Gathering::default().decide(seen(1, 1)), Gather::Wait);
     }
 
     #[test]
@@ -143,6 +150,7 @@ mod tests {
             while gathering.decide(seen(1, 0)) == Gather::Go {
                 gathering.learn(8, Duration::ZERO, SYNC);
                 leads += 1;
+                assert!(leads < 1000, "gathering is never tried again");
             }
             leads
         };

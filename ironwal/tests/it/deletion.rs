@@ -1,10 +1,14 @@
 //! Deleting streams.
 
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use ironwal::{Error, ReadStrategy, SyncMode, Wal, WalOptions};
 
 use crate::files;
+use crate::hooked::{self, Call, Gate};
 use crate::kill_modes::MODES;
 
 const TINY: WalOptions = WalOptions::new().max_segment_size(300);
@@ -100,14 +104,15 @@ fn who_appends_while_a_stream_is_deleted_is_told_so_or_is_in_the_next_one() {
     for mode in MODES {
         let root = tempfile::tempdir().unwrap();
         let wal = Wal::open(root.path(), TINY.sync_mode(mode).max_open_segments(1)).unwrap();
+        let told = AtomicUsize::new(0);
         thread::scope(|scope| {
             let mut writers = Vec::new();
             for writer in 0..4 {
-                let wal = &wal;
+                let (wal, told) = (&wal, &told);
                 writers.push(scope.spawn(move || {
                     let mut stream = wal.stream("s").unwrap();
-                    let mut told = 0;
-                    for n in 0..60 {
+                    // On a fast disk they go on until they have met a deletion.
+                    for n in (0..1_000_000).take_while(|n| *n < 60 || told.load(Relaxed) == 0) {
                         let appended = if n % 3 == 0 {
                             stream
                                 .append_batch([format!("{writer} {n}"), format!("{writer} {n}")])
@@ -117,11 +122,10 @@ fn who_appends_while_a_stream_is_deleted_is_told_so_or_is_in_the_next_one() {
                         };
                         if let Err(error) = appended {
                             assert!(error.is_deleted(), "{mode:?}: {error:?}");
-                            told += 1;
+                            told.fetch_add(1, Relaxed);
                             stream = wal.stream("s").unwrap();
                         }
                     }
-                    told
                 }));
             }
             let mut deleted = 0;
@@ -133,7 +137,10 @@ fn who_appends_while_a_stream_is_deleted_is_told_so_or_is_in_the_next_one() {
                     deleted += 1;
                 }
             }
-            let told: usize = writers.into_iter().map(|writer| writer.join().unwrap()).sum();
+            for writer in writers {
+                writer.join().unwrap();
+            }
+            let told = told.load(Relaxed);
             assert!(deleted > 0 && told > 0, "{deleted} deletions, {told} told");
         });
         // What is there is one incarnation, whole.
@@ -244,4 +251,131 @@ fn an_iterator_of_a_deleted_stream_says_deleted_and_ends_also_when_its_key_is_us
             }
         }
     }
+}
+
+/// The stream is deleted, and made again under the same names, while a reader of the first one opens its
+/// file: what that finds is of another stream.
+#[test]
+fn a_reader_that_comes_upon_the_next_stream_is_told_that_its_own_was_deleted() {
+    let root = tempfile::tempdir().unwrap();
+    let gates: [Arc<Gate>; 3] = Default::default();
+    let [armed, opening, go_on] = &gates;
+    let hook = gates.clone();
+    let options = TINY.read_strategy(ReadStrategy::StandardIo);
+    let wal = hooked::open(root.path(), options, move |call, path| {
+        let [armed, opening, go_on] = &hook;
+        let is_first = path.starts_with("s/") && path.ends_with("-0000000000.wal");
+        if armed.is_open() && !opening.is_open() && call == Call::Open && is_first {
+            opening.open();
+            go_on.pass();
+        }
+        Ok(())
+    });
+    let fill = || assert!((0..9).all(|n| wal.append("s", format!("entry {n:050}")).is_ok()));
+    fill();
+    let stream = wal.stream("s").unwrap();
+    assert!(stream.stats().unwrap().segment_count > 2);
+    armed.open();
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| stream.get(0));
+        opening.pass();
+        assert!(wal.delete_stream("s").unwrap());
+        fill();
+        go_on.open();
+        let error = reader.join().unwrap().unwrap_err();
+        assert!(error.is_deleted(), "{error}");
+    });
+    assert!(wal.get("s", 0).unwrap().is_some());
+}
+
+/// Also where the bytes go before the names do.
+#[test]
+fn a_stream_whose_files_a_stranger_empties_and_removes_is_deleted_and_not_damaged() {
+    let root = tempfile::tempdir().unwrap();
+    let options = WalOptions::new().read_strategy(ReadStrategy::StandardIo);
+    let wal = Wal::open(root.path(), options).unwrap();
+    wal.append("s", "0").unwrap();
+    let stream = wal.stream("s").unwrap();
+    let dir = root.path().join("s");
+    let segment = &files::segments(&dir)[0];
+    files::set_len(segment, 0);
+    let error = stream.get(0).unwrap_err();
+    assert!(error.is_damage(), "{error}");
+    for name in files::list(&dir) {
+        files::remove(&dir.join(name));
+    }
+    files::remove_dir(&dir);
+    let error = stream.get(0).unwrap_err();
+    assert!(error.is_deleted(), "{error}");
+}
+
+/// A log is synced stream by stream; one that is deleted, and made again, before its turn has come is
+/// synced as what it is then.
+#[test]
+fn syncing_a_log_takes_streams_as_they_are_when_their_turn_comes() {
+    for is_made_again in [true, false] {
+        let root = tempfile::tempdir().unwrap();
+        let gates: [Arc<Gate>; 3] = Default::default();
+        let [armed, syncing, go_on] = &gates;
+        let hook = gates.clone();
+        let first = Arc::new(Mutex::new(String::new()));
+        let whose = Arc::clone(&first);
+        let environment = hooked::environment(root.path(), move |call, path| {
+            let [armed, syncing, go_on] = &hook;
+            if armed.is_open() && !syncing.is_open() && call == Call::Sync {
+                *whose.lock().unwrap() = path.to_owned();
+                syncing.open();
+                go_on.pass();
+            }
+            Ok(())
+        });
+        let options = WalOptions::new().sync_mode(SyncMode::Async);
+        let one = NonZeroUsize::new(1).unwrap();
+        let wal = Wal::open_in(environment.with_recovery_threads(one), options).unwrap();
+        for key in ["first", "second"] {
+            wal.append(key, "old").unwrap();
+        }
+        armed.open();
+        thread::scope(|scope| {
+            let synced = scope.spawn(|| wal.sync());
+            syncing.pass();
+            let is_first = first.lock().unwrap().contains("first/");
+            let waits = if is_first { "second" } else { "first" };
+            assert!(wal.delete_stream(waits).unwrap());
+            if is_made_again {
+                wal.append(waits, "new").unwrap();
+                assert_eq!(wal.durable_seq(waits).unwrap(), 0);
+            }
+            go_on.open();
+            synced.join().unwrap().unwrap();
+            assert_eq!(wal.durable_seq(waits).unwrap(), u64::from(is_made_again));
+        });
+        assert_eq!(wal.stats().counts.append_count, if is_made_again { 3 } else { 2 });
+    }
+}
+
+/// There is nothing to delete, so nobody is told that it was.
+#[test]
+fn handles_of_a_stream_that_there_is_not_go_on_when_it_is_deleted() {
+    let root = tempfile::tempdir().unwrap();
+    let wal = Wal::open(root.path(), WalOptions::new()).unwrap();
+    let stream = wal.stream("s").unwrap();
+    for _ in 0..2 {
+        assert!(!wal.delete_stream("s").unwrap());
+        assert_eq!(stream.next_seq().unwrap(), 0);
+    }
+    assert_eq!(stream.append("0").unwrap(), 0);
+}
+
+#[test]
+fn a_file_in_the_place_of_a_stream_keeps_no_log_from_being_synced() {
+    let root = tempfile::tempdir().unwrap();
+    let wal = Wal::open(root.path(), WalOptions::new()).unwrap();
+    files::write(&root.path().join("s"), b"a stranger's");
+    let stream = wal.stream("s").unwrap();
+    wal.sync().unwrap();
+    stream.append("0").unwrap_err();
+    wal.append("t", "0").unwrap();
+    wal.sync().unwrap();
+    wal.close().unwrap();
 }

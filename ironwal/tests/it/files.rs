@@ -61,6 +61,10 @@ pub(crate) fn remove(path: &Path) {
     fs::remove_file(path).unwrap();
 }
 
+pub(crate) fn remove_dir(path: &Path) {
+    fs::remove_dir(path).unwrap();
+}
+
 /// Copies a directory and all that is in it to a place where nothing is.
 pub(crate) fn copy_tree(from: &Path, to: &Path) {
     make_dir(to);

@@ -56,9 +56,16 @@ pub(crate) fn open(
     options: WalOptions,
     before: impl Fn(Call, &str) -> io::Result<()> + Send + Sync + 'static,
 ) -> Wal {
+    Wal::open_in(environment(root, before), options).unwrap()
+}
+
+/// What such a log is opened in.
+pub(crate) fn environment(
+    root: &Path,
+    before: impl Fn(Call, &str) -> io::Result<()> + Send + Sync + 'static,
+) -> Environment {
     let inner = Arc::new(StdStorage::create(root).unwrap());
-    let hooked = Hooked { inner, before: Arc::new(before) };
-    Wal::open_in(Environment::new(Arc::new(hooked)), options).unwrap()
+    Environment::new(Arc::new(Hooked { inner, before: Arc::new(before) }))
 }
 
 /// How often what was called, by path.

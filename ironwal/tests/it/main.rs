@@ -35,6 +35,8 @@ mod mappings;
 #[cfg(test)]
 mod options;
 #[cfg(test)]
+mod owed;
+#[cfg(test)]
 mod power_plug;
 #[cfg(test)]
 mod readers;

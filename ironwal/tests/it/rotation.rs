@@ -1,7 +1,10 @@
 //! Ending the active segment by hand.
 
-use std::sync::Arc;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use ironwal::{SyncMode, Wal, WalOptions};
 
@@ -104,6 +107,82 @@ fn a_rotation_beside_a_running_sync_is_seen_when_it_returns() {
     assert_eq!(stream.truncate_before(2).unwrap(), 2, "what was ended can be truncated");
     assert_eq!(stream.append("2").unwrap(), 2);
     assert_eq!(stream.get(2).unwrap().unwrap(), "2");
+}
+
+/// An entry that is to be durable first is shown to nobody by a rotation that comes while it is synced.
+#[test]
+fn a_rotation_shows_nothing_that_is_not_durable() {
+    let root = tempfile::tempdir().unwrap();
+    let gates: [Arc<Gate>; 4] = Default::default();
+    let [armed, syncing, rotated, go_on] = &gates;
+    let hook = gates.clone();
+    let wal = hooked::open(root.path(), WalOptions::new(), move |call, path| {
+        let [armed, syncing, rotated, go_on] = &hook;
+        if !armed.is_open() {
+            return Ok(());
+        }
+        if call == Call::Sync && path.ends_with("-0000000000.wal") {
+            syncing.open();
+            go_on.pass();
+        } else if call == Call::Write && path.ends_with("-0000000001.wal") {
+            rotated.open();
+        }
+        Ok(())
+    });
+    let stream = wal.stream("s").unwrap();
+    stream.append("0").unwrap();
+    armed.open();
+    thread::scope(|scope| {
+        let append = scope.spawn(|| stream.append("1").unwrap());
+        syncing.pass();
+        let rotation = scope.spawn(|| stream.rotate().unwrap());
+        rotated.pass();
+        // Long enough for the rotation to come to where it waits for the sync.
+        for _ in 0..50 {
+            assert_eq!((stream.next_seq().unwrap(), stream.durable_seq().unwrap()), (1, 1));
+            assert_eq!(stream.get(1).unwrap(), None);
+            thread::sleep(Duration::from_millis(2));
+        }
+        go_on.open();
+        assert_eq!((append.join().unwrap(), rotation.join().unwrap()), (1, 2));
+    });
+    assert_eq!((stream.next_seq().unwrap(), stream.durable_seq().unwrap()), (2, 2));
+    assert_eq!(stream.stats().unwrap().segment_count, 2);
+}
+
+/// The segment was ended for an entry that was not written then, so nobody is about to sync that.
+#[test]
+fn a_rotation_that_nobody_syncs_is_synced_by_whoever_is_to_rotate_next() {
+    for mode in MODES {
+        let root = tempfile::tempdir().unwrap();
+        let writes = AtomicUsize::new(0);
+        let options = WalOptions::new().sync_mode(mode).max_segment_size(200);
+        let wal = hooked::open(root.path(), options, move |call, path| {
+            // The second write to the second segment, behind that of its header, is the frame.
+            let is_second = path.ends_with("0000000001.wal") && call == Call::Write;
+            if is_second && writes.fetch_add(1, Ordering::SeqCst) == 1 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            Ok(())
+        });
+        let stream = wal.stream("s").unwrap();
+        stream.append("0").unwrap();
+        let refused = stream.append("1".repeat(100)).unwrap_err();
+        assert!(!refused.is_fenced(), "{refused}");
+        let stats = stream.stats().unwrap();
+        assert_eq!(stats.next_seq, 1, "{mode:?}");
+        let (answer, answers) = mpsc::channel();
+        let rotating = stream.clone();
+        // It is not waited for: it may never come to an end.
+        thread::spawn(move || answer.send(rotating.rotate()));
+        let rotated = answers.recv_timeout(Duration::from_secs(20));
+        assert_eq!(rotated.expect("the rotation comes to an end").unwrap(), 1);
+        assert_eq!(stream.durable_seq().unwrap(), 1, "{mode:?}");
+        let stats = stream.stats().unwrap();
+        assert_eq!(stats.segment_count, 2, "the segment that was begun holds nothing");
+        assert_eq!(stream.append("1".repeat(100)).unwrap(), 1);
+        assert_eq!(stream.get(1).unwrap().unwrap(), "1".repeat(100));
+    }
 }
 
 /// How many files of streams this process has open below a root.

@@ -1,13 +1,14 @@
 //! Removing entries from the front of a stream.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use ironwal::{ErrorKind, Stream, Wal, WalOptions};
+use ironwal::{ErrorKind, ReadStrategy, Stream, Wal, WalOptions};
 
 use crate::files;
-use crate::hooked::{self, Call};
+use crate::hooked::{self, Call, Gate};
 use crate::kill_modes::MODES;
 
 const TINY: WalOptions = WalOptions::new().max_segment_size(400);
@@ -169,8 +170,8 @@ fn a_truncation_whose_index_cannot_be_written_changes_nothing_and_appends_go_on(
         (Call::Write, std::io::ErrorKind::StorageFull),
     ] {
         let root = tempfile::tempdir().unwrap();
-        let is_armed = std::sync::Arc::new(AtomicBool::new(false));
-        let armed = std::sync::Arc::clone(&is_armed);
+        let is_armed = Arc::new(AtomicBool::new(false));
+        let armed = Arc::clone(&is_armed);
         let wal = hooked::open(root.path(), TINY, move |call, path| {
             let is_index = path.contains(".idx.");
             if armed.load(Ordering::SeqCst) && is_index && call == refused {
@@ -270,4 +271,37 @@ fn an_iterator_that_a_truncation_overtakes_says_so_once_and_goes_on_with_what_is
         assert!((0..).zip(&seqs[..read_before]).all(|(n, seq)| n == *seq));
         assert_eq!(seqs[read_before..], (first..60).collect::<Vec<_>>());
     }
+}
+
+/// The file is unlinked between the look at the view and its opening.
+#[test]
+fn a_reader_whose_segment_is_removed_before_it_is_opened_is_told_that_it_was_truncated() {
+    let root = tempfile::tempdir().unwrap();
+    let gates: [Arc<Gate>; 3] = Default::default();
+    let [armed, opening, go_on] = &gates;
+    let hook = gates.clone();
+    let options = WalOptions::new().max_segment_entries(2).read_strategy(ReadStrategy::StandardIo);
+    let wal = hooked::open(root.path(), options, move |call, path| {
+        let [armed, opening, go_on] = &hook;
+        let is_first = path.ends_with("-0000000000.wal");
+        if armed.is_open() && !opening.is_open() && call == Call::Open && is_first {
+            opening.open();
+            go_on.pass();
+        }
+        Ok(())
+    });
+    let stream = wal.stream("s").unwrap();
+    for n in 0..7 {
+        assert_eq!(stream.append(format!("{n}")).unwrap(), n);
+    }
+    armed.open();
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| stream.get(1));
+        opening.pass();
+        assert_eq!(stream.truncate_before(4).unwrap(), 4);
+        go_on.open();
+        let error = reader.join().unwrap().unwrap_err();
+        assert!(error.is_truncated(), "{error}");
+    });
+    assert_eq!(stream.get(4).unwrap().unwrap(), "4");
 }
