@@ -31,7 +31,8 @@ pub enum Invariant {
     I12,
     /// Rot with evidence is an error that names stream, segment and a right offset, and changes nothing.
     I13,
-    /// Rot without evidence is an error or a report, the bytes stay, and their count is what theory says.
+    /// Rot without evidence is an error or a report, and their count is what theory says. The bytes of all
+    /// files that a recovery finds stay, and files that are not the log's stay always.
     I14,
     /// Undamaged streams and segments stay readable beside damaged ones.
     I15,
@@ -39,13 +40,14 @@ pub enum Invariant {
     I16,
     /// Marks never run ahead of returned syncs, and each frame's synced length equals that history.
     I17,
-    /// Errors of the machine never become "damaged" or "absent", and nothing is deleted or cut on them.
+    /// Errors of the machine never become "damaged", "absent" or "done", and nothing is deleted or cut on them.
     I18,
     /// A fenced stream acknowledges nothing more.
     I19,
     /// What was reported as not written never appears.
     I20,
-    /// No panic, no allocation beyond the limits, nothing outside the root, a bounded number of operations.
+    /// No panic, no allocation beyond the limits, nothing outside the root, a bounded number of operations;
+    /// segments are within their limits, and so is the number of files that are held.
     I21,
     /// The same seed gives the same operations.
     I22,

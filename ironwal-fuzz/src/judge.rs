@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::num::NonZeroUsize;
 
 use ironwal::{IndexFinding, RecoveryReport, WalOptions};
 
 use crate::host::CountingHost;
 use crate::invariant::Invariant;
 use crate::model::{Model, Violation};
-use crate::oracle::{check_after_recovery, check_unchanged, check_usable, open_sim};
+use crate::oracle::{check_after_recovery, check_kept, check_unchanged, check_usable, open_sim};
 use crate::reach;
 use crate::sim_storage::{CrashChoice, SimStorage};
 use crate::tally::{self, Group};
@@ -22,6 +23,12 @@ pub struct Judge {
     images: Seen,
     recovered: Seen,
 }
+
+/// A recovery leaves little pending: of so many subsets each is judged.
+const MAX_SUBSET_COUNT: u64 = 1 << 4;
+/// One image in so many is recovered by several threads.
+const SHARED_IN: u64 = 32;
+const SEVERAL: NonZeroUsize = NonZeroUsize::MIN.saturating_add(2);
 
 type Seen = HashSet<u64, BuildHasherDefault<DefaultHasher>>;
 
@@ -58,7 +65,11 @@ impl Judge {
             self.images.clear();
             self.recovered.clear();
         }
-        self.judge_with(image, model, (&setup.options(), index))
+        // What depends on the disk alone: the same disk is judged in the same way.
+        let seed = image.fingerprint();
+        let first = if seed.is_multiple_of(4) { setup.other(seed) } else { *setup };
+        let options = [first, setup.other(!seed)].map(|setup| setup.options());
+        self.judge_by(image, model, &options, index)
     }
 
     /// As [`judge`](Self::judge), with options that are those of all that this judge is shown.
@@ -72,6 +83,17 @@ impl Judge {
         model: &Model,
         (options, index): (&WalOptions, Index),
     ) -> Result<Option<Model>, Violation> {
+        self.judge_by(image, model, &[options.clone(), options.clone()], index)
+    }
+
+    /// The first recovery has the first of the options, the next ones have the second.
+    fn judge_by(
+        &mut self,
+        image: &SimStorage,
+        model: &Model,
+        [options, next_options]: &[WalOptions; 2],
+        index: Index,
+    ) -> Result<Option<Model>, Violation> {
         tally::count(Group::Work, "crash images");
         // What is pending is not in the fingerprint.
         let is_durable = image.pending_count() == 0;
@@ -82,7 +104,10 @@ impl Judge {
         let before = image.contents();
         let host = CountingHost::starting_at(1 << 40);
         let mut settled = model.clone();
-        let wal = open_sim(image, &host, options)?;
+        // Whatever the order in which several threads recover the streams, each comes to be the same.
+        let is_shared = image.fingerprint() % SHARED_IN == SHARED_IN - 1;
+        let threads = if is_shared { SEVERAL } else { NonZeroUsize::MIN };
+        let wal = open_sim(image, &host, (options, threads))?;
         let reports = check_after_recovery(&wal, &mut settled)?;
         note_verdicts(&reports);
         reach::note(&before, &reports);
@@ -93,26 +118,30 @@ impl Judge {
         }
         let operations = image.operation_count();
         check_bound(operations, &before, model)?;
-        // What is durable is what counts.
-        let cut = image.crash(CrashChoice::Nothing);
+        let after = image.contents();
+        check_kept(&before, &after)?;
         if !is_durable {
             let killed = image.kill();
-            let second = open_sim(&killed, &host, options)?;
+            let second = open_sim(&killed, &host, (next_options, threads))?;
             let reports = check_after_recovery(&second, &mut settled.clone())
                 .map_err(|violation| lost(&violation))?;
-            check_unchanged(&reports, &image.contents(), &killed.contents())?;
+            check_unchanged(&reports, &after, &killed.contents())?;
         }
-        if see(&mut self.recovered, &cut, &settled, index) {
+        // What is durable is what counts, whatever else a power cut leaves.
+        for choice in CrashChoice::systematic(image.pending_count(), MAX_SUBSET_COUNT) {
+            let cut = image.crash(choice);
+            if !see(&mut self.recovered, &cut, &settled, index) {
+                continue;
+            }
             tally::count(Group::Work, "recovered states, distinct");
-            let before = is_durable.then(|| image.contents());
-            let second = open_sim(&cut, &host, options)?;
+            let second = open_sim(&cut, &host, (next_options, threads))?;
             let reports = check_after_recovery(&second, &mut settled.clone())
                 .map_err(|violation| lost(&violation))?;
-            if let Some(before) = before {
-                check_unchanged(&reports, &before, &cut.contents())?;
+            if is_durable {
+                check_unchanged(&reports, &after, &cut.contents())?;
             }
             tally::checked(Invariant::I10);
-            check_usable(&cut, &second, &settled, options)?;
+            check_usable(&cut, &second, &settled, next_options)?;
             tally::checked(Invariant::I11);
         }
         Ok(Some(settled))

@@ -15,6 +15,7 @@ pub mod host;
 pub mod invariant;
 pub mod judge;
 pub mod model;
+mod numbers;
 pub mod oracle;
 pub mod power;
 pub mod random;

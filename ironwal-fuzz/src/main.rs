@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use ironwal_fuzz::campaign::{self, Campaign, Layer};
 use ironwal_fuzz::power;
-use ironwal_fuzz::runner::{Plan, Report, Volume, run_case};
+use ironwal_fuzz::runner::{PATIENCE, Plan, Report, State, Volume, run_case};
 use ironwal_fuzz::script::{Effort, Script};
 
 /// Tests IronWal by volume: simulated crashes, faults and damage, judged by a model.
@@ -54,7 +54,7 @@ struct Nightly {
     /// On how many threads; by default one for each core.
     #[arg(long)]
     threads: Option<usize>,
-    /// Write what came of it to this file, too.
+    /// Write what came of it to this file, too; every minute what came of it so far.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Run one case again: `<campaign>:<number>`, or a file with a script.
@@ -141,20 +141,35 @@ fn run(nightly: &Nightly) -> Done {
         volume,
         seed: nightly.seed,
         threads: nightly.threads.unwrap_or(cores),
+        patience: PATIENCE,
     };
-    let progress = Progress::new();
-    let report = plan.run(&|report| progress.show(report));
-    progress.end();
-    say(&report.to_string());
-    if let Some(path) = &nightly.json {
-        write_json(path, &report)?;
-    }
+    let progress = Progress::new(nightly.json.clone());
+    // A run that cannot write what comes of it says so before it, not behind it.
+    progress.write(&Report { state: State::Running, ..plan.begun() })?;
+    let report = plan.run(&|report| {
+        if report.state == State::Hung {
+            drop(progress.end(report));
+            give_up();
+        }
+        progress.show(report);
+    });
+    progress.end(&report)?;
     Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+#[expect(clippy::exit, reason = "a thread that runs a case which hangs cannot be ended")]
+fn give_up() -> ! {
+    std::process::exit(1)
+}
+
+/// Writes what came of a run, or of a part of it: whole, or what was written before stays.
+#[expect(clippy::disallowed_methods, reason = "a report is no log, and is on no storage")]
 fn write_json(path: &Path, report: &Report) -> Result<(), String> {
     let text = format!("{:#}\n", report.to_json());
-    std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+    let new = path.with_added_extension("new");
+    std::fs::write(&new, text)
+        .and_then(|()| std::fs::rename(&new, path))
+        .map_err(|error| format!("{}: {error}", path.display()))
 }
 
 fn replay(what: &str) -> Done {
@@ -181,38 +196,49 @@ fn replay(what: &str) -> Done {
     }
 }
 
-/// Shows how far a run is: a line that changes on a terminal, else one a minute.
+/// Shows how far a run is: a line that changes on a terminal, else one a minute; and writes it down each
+/// minute, so that something is left of a run that is ended.
 struct Progress {
     bar: Option<ProgressBar>,
+    json: Option<PathBuf>,
     last: Mutex<Instant>,
 }
 
 impl Progress {
-    fn new() -> Self {
+    fn new(json: Option<PathBuf>) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new_spinner();
             bar.set_style(ProgressStyle::default_spinner());
             bar
         });
-        Progress { bar, last: Mutex::new(Instant::now()) }
+        Progress { bar, json, last: Mutex::new(Instant::now()) }
     }
 
     fn show(&self, report: &Report) {
         if let Some(bar) = &self.bar {
             bar.set_message(report.line());
             bar.tick();
-            return;
         }
         let Ok(mut last) = self.last.lock() else { return };
         if last.elapsed() >= Duration::from_mins(1) {
             *last = Instant::now();
-            say(&report.line());
+            if self.bar.is_none() {
+                say(&report.line());
+            }
+            // The disk may be full for a time; the last report has to be written.
+            drop(self.write(report));
         }
     }
 
-    fn end(&self) {
+    fn write(&self, report: &Report) -> Result<(), String> {
+        self.json.as_deref().map_or(Ok(()), |path| write_json(path, report))
+    }
+
+    fn end(&self, report: &Report) -> Result<(), String> {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+        say(&report.to_string());
+        self.write(report)
     }
 }

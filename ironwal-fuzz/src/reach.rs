@@ -24,6 +24,7 @@ pub const OF_CRASHES: &[&str] = &[
     LOST_DIR,
     KILLED,
     KILLED_AGAIN,
+    CUT_BEHIND_KILL,
     DELETION,
     RECREATED,
     EMPTY,
@@ -32,6 +33,9 @@ pub const OF_CRASHES: &[&str] = &[
     SET_ASIDE,
     REWRITTEN,
 ];
+
+/// What kills have to bring about, and what comes behind them.
+pub const OF_KILLS: &[&str] = &[LOST_RENAME, LOST_NAME, KILLED, CUT_BEHIND_KILL, DELETION];
 
 /// Rows and calls that nothing can bring about yet, since the log cannot do what they are about.
 pub const NOT_BUILT: &[&str] = &[
@@ -56,6 +60,8 @@ pub(crate) const LOST_DIR: &str = "row 16: the name of a directory was lost";
 /// Counted where scripts are run.
 pub(crate) const KILLED: &str = "row 31: a process was killed";
 pub(crate) const KILLED_AGAIN: &str = "row 32: a recovery was cut off";
+pub(crate) const CUT_BEHIND_KILL: &str =
+    "row 31: opened on what a kill left unsynced, gone on with, and then the power was cut";
 const DELETION: &str = "row 40: a deletion was interrupted";
 pub(crate) const RECREATED: &str = "row 41: a stream was made again with the key of a deleted one";
 pub(crate) const EMPTY: &str = "row 55: an empty entry was recovered";

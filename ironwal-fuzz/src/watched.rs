@@ -1,9 +1,10 @@
-//! A wrapper of any storage that counts the handles that are held, and panics in a sync on demand.
+//! A wrapper of any storage that counts the handles that are held and the cuts that are refused, and panics in
+//! a sync on demand.
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use ironwal_segment::storage::{
@@ -21,6 +22,7 @@ pub struct WatchedStorage {
 struct Watch {
     held: AtomicUsize,
     most_held: AtomicUsize,
+    refused_cuts: AtomicU64,
     panics: AtomicBool,
 }
 
@@ -38,6 +40,11 @@ impl WatchedStorage {
     /// How many there were at most.
     pub fn most_held_count(&self) -> usize {
         self.watch.most_held.load(Ordering::SeqCst)
+    }
+
+    /// How often a file could not be given another length, but for reasons that pass.
+    pub fn refused_cut_count(&self) -> u64 {
+        self.watch.refused_cuts.load(Ordering::SeqCst)
     }
 
     /// Lets the next sync of a file panic, when the storage below has done it.
@@ -87,6 +94,14 @@ impl Storage for WatchedStorage {
     }
 }
 
+/// Whether the call is made again for it: after an interruption, and when a handle was given back.
+fn is_tried_again(error: &io::Error) -> bool {
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    let is_for_handles = matches!(error.raw_os_error(), Some(ENFILE | EMFILE));
+    error.kind() == io::ErrorKind::Interrupted || is_for_handles
+}
+
 /// An open file that is counted while it is.
 #[derive(Debug)]
 struct WatchedFile {
@@ -108,7 +123,11 @@ impl StorageFile for WatchedFile {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.inner.set_len(len)
+        let set = self.inner.set_len(len);
+        if set.as_ref().is_err_and(|error| !is_tried_again(error)) {
+            self.watch.refused_cuts.fetch_add(1, Ordering::SeqCst);
+        }
+        set
     }
 
     fn allocate(&self, len: u64) -> io::Result<()> {

@@ -8,7 +8,10 @@ use crate::script::{Effort, Script};
 pub(super) struct Faults;
 
 const EFFORT: Effort =
-    Effort { max_subset_count: 1 << 5, seed_count: 4, nested_in: 64, depth: 2, losses_in: 0 };
+    Effort { max_subset_count: 1 << 5, seed_count: 4, nested_in: 64, depth: 2, losses_in: 64 };
+
+/// The cases, of sixteen, in which a rotation stops halfway.
+const HALF_ROTATED: u64 = 7;
 
 impl Campaign for Faults {
     fn name(&self) -> &'static str {
@@ -48,7 +51,11 @@ impl Campaign for Faults {
     }
 
     fn run(&self, case: u64) -> Result<(), Failure> {
-        let script = Script::troubled(case);
+        let script = if case % 16 == HALF_ROTATED {
+            Script::half_rotated(case)
+        } else {
+            Script::troubled(case)
+        };
         if case.is_multiple_of(16) {
             script.run_twice()?;
         }

@@ -7,6 +7,7 @@
 mod codec;
 mod crash;
 mod faults;
+mod killed;
 mod marks;
 mod power;
 mod rot;
@@ -123,11 +124,12 @@ impl fmt::Display for Failure {
 }
 
 /// All campaigns.
-pub const ALL: [&dyn Campaign; 12] = [
+pub const ALL: [&dyn Campaign; 13] = [
     &codec::Codec,
     &segment::Segment,
     &stream::Stream,
     &small_world::SmallWorld,
+    &killed::Killed,
     &crash::Crash::SHORT,
     &crash::Crash::LONG,
     &faults::Faults,

@@ -23,6 +23,8 @@ pub struct History {
     first: u64,
     /// What may have been truncated ends here at the latest.
     first_max: u64,
+    /// What a truncation has removed that succeeded ends here: its files are gone, too.
+    removed: u64,
     /// Segments begin with these numbers for certain: a rotation said so.
     bases: BTreeSet<u64>,
     pub(super) state: State,
@@ -61,6 +63,10 @@ fn entry_count(frame: &Frame) -> u64 {
     frame.iter().map(|_| 1).sum()
 }
 
+fn same((issued, found): (&Bytes, &Bytes)) -> bool {
+    issued == found
+}
+
 fn count_of(frames: &[Frame]) -> u64 {
     frames.iter().map(entry_count).sum()
 }
@@ -88,6 +94,10 @@ impl History {
 
     pub(super) fn first_max(&self) -> u64 {
         self.first_max
+    }
+
+    pub(super) fn removed(&self) -> u64 {
+        self.removed
     }
 
     /// Whether this entry was ever issued under this number, whatever became of it since.
@@ -168,6 +178,26 @@ impl History {
         Ok(())
     }
 
+    /// A reader showed these as proven durable.
+    pub(super) fn proven(&mut self, key: &str, found: &Found) -> Result<(), Violation> {
+        let Found { first, entries } = found;
+        let skipped = usize::try_from(*first).unwrap_or(usize::MAX);
+        let next = first + entry_count(entries);
+        if next > self.issued_count() || !self.issued().skip(skipped).zip(entries).all(same) {
+            let what = format!("{key}: {next} entries are shown as proven durable, or others");
+            return Err(Violation::new(Invariant::I6, what));
+        }
+        let mut end = 0;
+        let is_shown = |frame: &&Frame| {
+            end += entry_count(frame);
+            end <= next
+        };
+        let shown = self.frames.iter().take_while(is_shown).map(|_| 1).sum::<usize>();
+        self.durable_frames = self.durable_frames.max(shown);
+        self.committed_frames = self.committed_frames.max(self.durable_frames);
+        Ok(())
+    }
+
     /// A segment begins with this number: the one before it was ended durably.
     pub(super) fn rotated(&mut self, next: u64) {
         self.bases.insert(next);
@@ -186,6 +216,7 @@ impl History {
             Ok(first) if (least..=end.max(self.first_max)).contains(first) => {
                 self.first = *first;
                 self.first_max = *first;
+                self.removed = *first;
                 Ok(())
             }
             Ok(first) => {

@@ -254,6 +254,31 @@ impl Model {
         }
     }
 
+    /// Notes that a reader showed these entries as proven durable: from now on they survive a power cut.
+    ///
+    /// # Errors
+    ///
+    /// They may be others than were issued, or not whole batches.
+    pub fn proven(&mut self, key: &str, found: &Found) -> Result<(), Violation> {
+        self.judge(key, |history| history.clone().proven(key, found))?;
+        for history in self.streams.get_mut(key).into_iter().flatten() {
+            // Of several histories those that this contradicts may be the true ones after a power cut.
+            drop(history.proven(key, found));
+        }
+        Ok(())
+    }
+
+    /// Whether a truncation that succeeded has removed anything.
+    pub fn has_removed(&self) -> bool {
+        self.keys().any(|key| self.removed(key) > 0)
+    }
+
+    /// What is below this number was removed by a truncation that succeeded: it stays so, whatever else is
+    /// lost.
+    pub fn removed(&self, key: &str) -> u64 {
+        self.least(key, History::removed)
+    }
+
     /// Notes the answer to a rotation: it gives the next number, and makes everything durable.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Runs campaigns, side by side, for so long or so many cases, and says what came of it.
 
 mod report;
+mod watch;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Mutex, PoisonError};
@@ -8,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub use self::report::{Outcome, Report, State};
+use self::watch::Watch;
 use crate::campaign::{Campaign, Failure};
 use crate::invariant::Invariant;
 use crate::model::Violation;
@@ -35,7 +37,12 @@ pub struct Plan<'a> {
     pub seed: u64,
     /// On how many threads.
     pub threads: usize,
+    /// A case that takes longer breaks a promise.
+    pub patience: Duration,
 }
+
+/// Far longer than any case takes, on a machine that others use as well.
+pub const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A worker takes cases of one campaign for about so long, so that short ones are not all overhead.
 const TURN: Duration = Duration::from_millis(50);
@@ -65,20 +72,33 @@ impl Course<'_> {
 
 impl Plan<'_> {
     /// Runs it all. `progress` is called every now and then with what was done so far.
+    ///
+    /// Nothing can end a case that hangs: `progress` is told by [`State::Hung`], and has to end the process.
+    /// Where it does not, this returns when the case does.
     pub fn run(&self, progress: &(dyn Fn(&Report) + Sync)) -> Report {
         let begun = Instant::now();
         let courses = Mutex::new(self.courses());
+        let watch = Watch::new(self.patience);
         let hook = panic::take_hook();
         // A panic is a violation, which is told once and with its case.
         panic::set_hook(Box::new(|_| ()));
         thread::scope(|scope| {
             for _ in 0..self.threads.max(1) {
-                scope.spawn(|| self.work(&courses, begun));
+                scope.spawn(|| self.work(&courses, (begun, &watch)));
             }
             loop {
-                thread::sleep(Duration::from_millis(250));
-                let report =
-                    self.report(&courses.lock().unwrap_or_else(PoisonError::into_inner), begun);
+                thread::sleep(self.patience.min(Duration::from_millis(250)));
+                let report = {
+                    let mut courses = courses.lock().unwrap_or_else(PoisonError::into_inner);
+                    let hung = watch.hung();
+                    for &(at, case) in &hung {
+                        if let Some(course) = courses.get_mut(at) {
+                            course.outcome.failure.get_or_insert((case, watch.failure()));
+                        }
+                    }
+                    let report = self.report(&courses, begun);
+                    if hung.is_empty() { report } else { Report { state: State::Hung, ..report } }
+                };
                 progress(&report);
                 if report.state == State::Over {
                     break;
@@ -87,6 +107,11 @@ impl Plan<'_> {
         });
         panic::set_hook(hook);
         self.report(&courses.into_inner().unwrap_or_else(PoisonError::into_inner), begun)
+    }
+
+    /// What came of it before anything was run.
+    pub fn begun(&self) -> Report {
+        self.report(&self.courses(), Instant::now())
     }
 
     fn courses(&self) -> Vec<Course<'_>> {
@@ -133,7 +158,7 @@ impl Plan<'_> {
         matches!(self.volume, Volume::For(time) if begun.elapsed() >= time)
     }
 
-    fn work(&self, courses: &Mutex<Vec<Course<'_>>>, begun: Instant) {
+    fn work(&self, courses: &Mutex<Vec<Course<'_>>>, (begun, watch): (Instant, &Watch)) {
         let all = || courses.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let turn = {
@@ -161,7 +186,7 @@ impl Plan<'_> {
                     course.next - 1
                 };
                 let (case_begun, cpu_begun) = (Instant::now(), cpu_time());
-                let failure = run_case(campaign, case).err();
+                let failure = watch.over((at, case), || run_case(campaign, case).err());
                 let cpu = cpu_time().saturating_sub(cpu_begun);
                 let (took, tally) = ((case_begun.elapsed(), cpu), tally::take());
                 has_failed = failure.is_some();
@@ -211,12 +236,13 @@ mod tests {
     use super::*;
     use crate::campaign::Layer;
 
-    /// Case 3 breaks a promise, in one of two ways or not at all.
+    /// Case 3 breaks a promise, in one of three ways or not at all.
     #[derive(Debug)]
     enum Told {
         Well,
         Broken,
         Panics,
+        Hangs,
     }
 
     impl Campaign for Told {
@@ -248,7 +274,11 @@ mod tests {
             match (self, case) {
                 (Told::Broken, 3) => Err(Violation::new(Invariant::I5, "it came back").into()),
                 (Told::Panics, 3) => panic!("case {case}"),
-                (Told::Well | Told::Broken | Told::Panics, 9) => {
+                (Told::Hangs, 3) => {
+                    thread::sleep(10 * SHORT);
+                    Ok(())
+                }
+                (_, 9) => {
                     tally::count(Group::Reached, "the last case");
                     Ok(())
                 }
@@ -257,9 +287,30 @@ mod tests {
         }
     }
 
+    const SHORT: Duration = Duration::from_millis(100);
+
+    fn plan(campaign: &Told, volume: Volume) -> Plan<'_> {
+        Plan { campaigns: vec![campaign], volume, seed: 0, threads: 2, patience: PATIENCE }
+    }
+
     fn run(campaign: &Told, volume: Volume) -> Report {
-        let plan = Plan { campaigns: vec![campaign], volume, seed: 0, threads: 2 };
-        plan.run(&|_| ())
+        plan(campaign, volume).run(&|_| ())
+    }
+
+    #[test]
+    fn a_case_that_hangs_is_told_while_it_does() {
+        let told = Mutex::new(Vec::new());
+        let plan = Plan { patience: SHORT, ..plan(&Told::Hangs, Volume::Fixed) };
+        let report = plan.run(&|report| {
+            if report.state == State::Hung {
+                told.lock().unwrap().push(report.to_string());
+            }
+        });
+        assert!(!report.is_good());
+        let told = told.into_inner().unwrap();
+        let text = told.first().unwrap();
+        assert!(text.contains("FAILED: told case 3: I21: not done after 0 s"), "{text}");
+        assert!(text.contains("nightly --replay told:3"), "{text}");
     }
 
     #[test]

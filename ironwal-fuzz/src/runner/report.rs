@@ -44,6 +44,18 @@ pub enum State {
     Running,
     /// Nothing is.
     Over,
+    /// Something is, and a case of it does not end.
+    Hung,
+}
+
+impl State {
+    const fn name(self) -> &'static str {
+        match self {
+            State::Running => "unfinished",
+            State::Over => "finished",
+            State::Hung => "hung",
+        }
+    }
 }
 
 /// What came of a run.
@@ -201,6 +213,7 @@ impl Report {
             "elapsed_seconds": self.elapsed.as_secs_f64(),
             "threads": self.threads,
             "seed": self.seed,
+            "state": self.state.name(),
             "good": self.is_good(),
             "crash_images": self.images(),
             "unreached": self.unreached(),

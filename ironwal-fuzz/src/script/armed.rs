@@ -29,6 +29,8 @@ pub(super) struct Armed {
 pub(super) struct Outcome {
     /// So many calls that someone may have noticed.
     pub(super) noticed: u64,
+    /// So many calls that may have been syncs of a file, which did not do it.
+    pub(super) unsynced: u64,
     /// So many syncs that did nothing and said that they did.
     pub(super) lies: u64,
 }
@@ -126,6 +128,7 @@ impl Armed {
                 outcome.lies += fired;
             } else if !self.is_hidden(*mishap) {
                 outcome.noticed += fired;
+                outcome.unsynced += if mishap.may_fail_sync() { fired } else { 0 };
             }
         }
         self.count_refusals(disk, world, end);
@@ -155,7 +158,7 @@ impl Armed {
         if has_kept && after.fenced > before.fenced {
             tally::count(Group::Reached, "row 19: nothing is acknowledged behind a failed sync");
         }
-        if has_kept && !matches!(end, End::Crash(_)) {
+        if has_kept && end.choice().is_none() {
             tally::count(Group::Reached, "row 20: goes on without a reboot after a failed sync");
         }
         if after.full > before.full {

@@ -18,7 +18,7 @@ pub enum Size {
 }
 
 /// So long that the sync of an entry makes a floor due when its file is closed as idle.
-const FLOOR_LEN: usize = 66_000;
+pub(super) const FLOOR_LEN: usize = 66_000;
 
 /// Longer than what an iterator reads at a time.
 const VAST_LEN: usize = 150_000;
@@ -26,12 +26,29 @@ const VAST_LEN: usize = 150_000;
 /// The seeds, of sixteen, whose scripts write much.
 const FAT: u64 = 5;
 
+/// The seeds, of sixteen, in whose scripts others use the directories of the log.
+const VISITED: u64 = 9;
+
+/// The seeds, of sixteen, in whose scripts files cannot be cut, where the machine fails.
+const UNCUT: u64 = 13;
+
+/// The seeds, of 128, whose scripts close idle files that hold much.
+const PARKED: u64 = 41;
+
+/// The seeds, of 32, of troubled scripts that are made for one kind of trouble.
+const OWING: u64 = 9;
+const UNNAMED: u64 = 19;
+const UNREMOVED: [u64; 2] = [11, 27];
+
 impl Script {
     /// The script of a seed.
     #[must_use]
     pub fn seeded(seed: u64, size: Size) -> Self {
         let mut random = SplitMix64::new(seed);
         let random = &mut random;
+        if size == Size::Short && seed % 128 == PARKED {
+            return Self::parked(random);
+        }
         let (streams, max_generations, max_calls) = match size {
             Size::Short => (1 + random.below(2), 3, 12),
             Size::Long => (1 + random.below(4), 8, 200),
@@ -59,6 +76,9 @@ impl Script {
         let mut script = Script { generations };
         if seed % 16 == FAT {
             script.fatten(!seed);
+        }
+        if seed % 16 == VISITED {
+            script.visited(!seed);
         }
         script
     }
@@ -113,6 +133,14 @@ impl Script {
     /// The script of a seed in which the machine fails, as well as ending anyhow.
     #[must_use]
     pub fn troubled(seed: u64) -> Self {
+        // Other numbers than those of the script that is whole.
+        let directed = &mut SplitMix64::new(seed.rotate_left(32));
+        match seed % 32 {
+            OWING => return Self::owing(directed),
+            UNNAMED => return Self::unnamed(directed),
+            number if UNREMOVED.contains(&number) => return Self::unremoved(directed),
+            _ => {}
+        }
         let mut script = Self::seeded(seed, Size::Short);
         // Other numbers than those that made the script.
         let mut random = SplitMix64::new(!seed);
@@ -131,6 +159,9 @@ impl Script {
                 generation.end = pick(random, &ENDS, End::Kill);
             }
         }
+        if seed % 16 == UNCUT {
+            script.uncut(!seed);
+        }
         // A disk that forgets makes the rest of the script pointless: seldom.
         if random.chance(1, 16)
             && let Some(last) = script.generations.last_mut()
@@ -146,11 +177,11 @@ impl Script {
 /// Ends at which nothing is lost, so that what failed is met again.
 const ENDS: [(&str, End); 3] = [("", End::Close), ("", End::Drop), ("", End::Kill)];
 
-fn pick<T: Copy>(random: &mut SplitMix64, words: &[(&str, T)], default: T) -> T {
+pub(super) fn pick<T: Copy>(random: &mut SplitMix64, words: &[(&str, T)], default: T) -> T {
     words.get(random.below(words.len())).map_or(default, |(_, value)| *value)
 }
 
-fn random_setup(random: &mut SplitMix64) -> Setup {
+pub(super) fn random_setup(random: &mut SplitMix64) -> Setup {
     let default = Setup::DEFAULT;
     let mode =
         if random.chance(1, 3) { SyncMode::Strict } else { pick(random, &MODES, SyncMode::Strict) };
@@ -169,7 +200,7 @@ fn random_setup(random: &mut SplitMix64) -> Setup {
     }
 }
 
-fn random_len(random: &mut SplitMix64) -> usize {
+pub(super) fn random_len(random: &mut SplitMix64) -> usize {
     match random.below(256) {
         0 => FLOOR_LEN + random.below(100),
         1..30 => 0,
@@ -223,7 +254,7 @@ fn random_end(random: &mut SplitMix64) -> End {
     }
 }
 
-fn random_choice(random: &mut SplitMix64) -> CrashChoice {
+pub(super) fn random_choice(random: &mut SplitMix64) -> CrashChoice {
     match random.below(12) {
         0 => CrashChoice::Nothing,
         1 => CrashChoice::Everything,

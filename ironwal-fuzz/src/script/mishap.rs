@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::ErrorKind;
 
-use super::refusal::{REFUSALS, Refusal};
+use super::refusal::{RANDOM_REFUSALS, REFUSALS, Refusal};
 use crate::faults::{Fault, Faults, Op, Repeat};
 use crate::random::SplitMix64;
 use crate::sim_storage::{SimStorage, SyncFailure};
@@ -65,6 +65,12 @@ pub enum Mishap {
         /// Which sync of a file.
         at: u64,
     },
+    /// A sync of the root fails, and the names that it was of stay as if they were durable: no sync of this
+    /// opening of the log makes them so, whatever it says.
+    RootKeeps {
+        /// Which sync of the root.
+        at: u64,
+    },
     /// A sync fails, and what it was of is gone from the cache. It comes about in generations that show
     /// nothing but what is durable: else what was shown is gone, which is told as damage until the
     /// stream is reopened.
@@ -120,7 +126,7 @@ impl Mishap {
             9 | 10 => Mishap::SyncDrops { at: sync },
             11 => Mishap::ReadOnly { from: at / 2 },
             _ => {
-                let place = random.below(REFUSALS.len());
+                let place = random.below(RANDOM_REFUSALS);
                 let refusal = REFUSALS.get(place).map_or(Refusal::Eio, |(_, refusal)| *refusal);
                 let share = Op::ALL.len() / refusal.ops().len();
                 let at = at / share.max(1) as u64;
@@ -140,6 +146,7 @@ impl Mishap {
             Mishap::FullAfter { .. } => "full-after",
             Mishap::Quota { .. } => "quota",
             Mishap::SyncKeeps { .. } => "sync-keeps",
+            Mishap::RootKeeps { .. } => "root-keeps",
             Mishap::SyncDrops { .. } => "sync-drops",
             Mishap::ReadOnly { .. } => "read-only",
             Mishap::Lies { .. } => "lies",
@@ -162,8 +169,25 @@ impl Mishap {
             | Mishap::FullAfter { .. }
             | Mishap::Quota { .. }
             | Mishap::SyncKeeps { .. }
+            | Mishap::RootKeeps { .. }
             | Mishap::SyncDrops { .. }
             | Mishap::ReadOnly { .. } => false,
+        }
+    }
+
+    /// Whether a sync of a file may be what fails.
+    pub(super) fn may_fail_sync(self) -> bool {
+        match self {
+            Mishap::Refused { refusal, .. } => refusal.ops().contains(&Op::SyncData),
+            Mishap::Quota { .. } | Mishap::SyncKeeps { .. } | Mishap::SyncDrops { .. } => true,
+            Mishap::Interrupted { .. }
+            | Mishap::Short { .. }
+            | Mishap::TornWrite { .. }
+            | Mishap::AlmostWrite { .. }
+            | Mishap::FullAfter { .. }
+            | Mishap::RootKeeps { .. }
+            | Mishap::ReadOnly { .. }
+            | Mishap::Lies { .. } => false,
         }
     }
 
@@ -187,6 +211,9 @@ impl Mishap {
             Mishap::SyncKeeps { at } => {
                 return disk.fail_file_sync_at(at, SyncFailure::KeepCache);
             }
+            Mishap::RootKeeps { at } => {
+                return disk.fail_root_sync_at(at, SyncFailure::KeepNames);
+            }
             Mishap::SyncDrops { at } => {
                 return disk.fail_sync_at(disk.sync_count() + at, SyncFailure::DropCache);
             }
@@ -203,6 +230,7 @@ impl Mishap {
         match self {
             Mishap::FullAfter { .. } => faults.roomless_count(),
             Mishap::SyncKeeps { .. } => disk.failed_sync_count(SyncFailure::KeepCache) as u64,
+            Mishap::RootKeeps { .. } => disk.failed_sync_count(SyncFailure::KeepNames) as u64,
             Mishap::SyncDrops { .. } => disk.failed_sync_count(SyncFailure::DropCache) as u64,
             Mishap::Refused { .. }
             | Mishap::Interrupted { .. }
@@ -233,6 +261,7 @@ impl Mishap {
             | Mishap::AlmostWrite { .. }
             | Mishap::FullAfter { .. }
             | Mishap::SyncKeeps { .. }
+            | Mishap::RootKeeps { .. }
             | Mishap::SyncDrops { .. }
             | Mishap::Lies { .. } => return,
         };
@@ -257,6 +286,7 @@ impl Mishap {
             | Mishap::AlmostWrite { at }
             | Mishap::Quota { at }
             | Mishap::SyncKeeps { at }
+            | Mishap::RootKeeps { at }
             | Mishap::SyncDrops { at }
             | Mishap::ReadOnly { from: at }
             | Mishap::Lies { from: at } => *at /= 2,
@@ -294,6 +324,7 @@ impl fmt::Display for Mishap {
             | Mishap::AlmostWrite { at }
             | Mishap::Quota { at }
             | Mishap::SyncKeeps { at }
+            | Mishap::RootKeeps { at }
             | Mishap::SyncDrops { at } => write!(f, "{name} at {at}"),
             Mishap::ReadOnly { from } | Mishap::Lies { from } => write!(f, "{name} from {from}"),
         }

@@ -23,14 +23,18 @@
 //! ```
 
 mod armed;
+mod directed;
+mod half;
 mod lies;
 mod make;
 mod mishap;
 mod parse;
+mod points;
 mod print;
 mod refusal;
 mod run;
 mod shrink;
+mod strange;
 
 pub use self::make::Size;
 pub use self::mishap::Mishap;
@@ -74,11 +78,29 @@ pub enum End {
     Kill,
     /// The power is cut.
     Crash(CrashChoice),
+    /// The log is closed, and the power is cut before anyone opens it again.
+    CloseThenCrash(CrashChoice),
 }
 
 impl End {
     /// Whether it comes at any moment.
     pub fn is_sudden(self) -> bool {
         matches!(self, End::Kill | End::Crash(_))
+    }
+
+    /// What is left of the pending operations, where the power is cut.
+    pub fn choice(self) -> Option<CrashChoice> {
+        match self {
+            End::Crash(choice) | End::CloseThenCrash(choice) => Some(choice),
+            End::Close | End::Drop | End::Kill => None,
+        }
+    }
+
+    /// The same, with something else left where the power is cut; without that it is a cut.
+    pub(crate) fn leaving(self, choice: CrashChoice) -> Self {
+        match self {
+            End::CloseThenCrash(_) => End::CloseThenCrash(choice),
+            End::Crash(_) | End::Close | End::Drop | End::Kill => End::Crash(choice),
+        }
     }
 }

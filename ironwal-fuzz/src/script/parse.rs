@@ -136,6 +136,7 @@ fn call(verb: &str, words: &mut Words<'_>) -> Parsed<Call> {
         "rotate" => Call::Rotate { stream: number(words)? },
         "truncate" => Call::Truncate { stream: number(words)?, at: number(words)? },
         "delete" => Call::Delete { stream: number(words)? },
+        "visit" => Call::Visit { stream: number(words)? },
         "reconfigure" => Call::Reconfigure(setup(std::mem::replace(words, "".split_whitespace()))?),
         _ => return Err(format!("`{verb}` is nothing that can be done")),
     })
@@ -147,6 +148,7 @@ fn end(words: &mut Words<'_>) -> Parsed<End> {
         "drop" => End::Drop,
         "kill" => End::Kill,
         "crash" => End::Crash(choice(words)?),
+        "close-then-crash" => End::CloseThenCrash(choice(words)?),
         other => return Err(format!("`{other}` is no end")),
     })
 }
@@ -178,6 +180,7 @@ fn mishap(words: &mut Words<'_>) -> Parsed<Mishap> {
         "torn-write" => Mishap::TornWrite { at: number_after("at")? },
         "almost-write" => Mishap::AlmostWrite { at: number_after("at")? },
         "sync-keeps" => Mishap::SyncKeeps { at: number_after("at")? },
+        "root-keeps" => Mishap::RootKeeps { at: number_after("at")? },
         "sync-drops" => Mishap::SyncDrops { at: number_after("at")? },
         "interrupted" => Mishap::Interrupted { at: number_after("at")?, repeat: repeat(words)? },
         "short" => Mishap::Short { at: number_after("at")?, repeat: repeat(words)? },

@@ -80,6 +80,7 @@ impl fmt::Display for Call {
             Call::Rotate { stream } => write!(f, "rotate {stream}"),
             Call::Truncate { stream, at } => write!(f, "truncate {stream} {at}"),
             Call::Delete { stream } => write!(f, "delete {stream}"),
+            Call::Visit { stream } => write!(f, "visit {stream}"),
             Call::Reconfigure(setup) => write!(f, "reconfigure {setup}"),
         }
     }
@@ -92,6 +93,7 @@ impl fmt::Display for End {
             End::Drop => f.write_str("drop"),
             End::Kill => f.write_str("kill"),
             End::Crash(choice) => write!(f, "crash {choice}"),
+            End::CloseThenCrash(choice) => write!(f, "close-then-crash {choice}"),
         }
     }
 }

@@ -15,19 +15,31 @@ pub enum Refusal {
     Eacces,
     /// There is no space.
     Enospc,
+    /// A file may not be removed.
+    Eperm,
+    /// The disk failed when a directory was to be synced, of which nothing is lost.
+    EioOfDir,
     /// A signal came, in a call of any kind.
     Eintr,
+    /// The disk failed as a file was to get another length.
+    Uncut,
 }
 
 /// The words for them.
-pub(super) const REFUSALS: [(&str, Refusal); 6] = [
+pub(super) const REFUSALS: [(&str, Refusal); 9] = [
     ("eio", Refusal::Eio),
     ("emfile", Refusal::Emfile),
     ("enfile", Refusal::Enfile),
     ("eacces", Refusal::Eacces),
     ("enospc", Refusal::Enospc),
     ("eintr", Refusal::Eintr),
+    ("eperm", Refusal::Eperm),
+    ("eio-of-dir", Refusal::EioOfDir),
+    ("uncut", Refusal::Uncut),
 ];
+
+/// How many of them come by chance, from the first on; the others are put where they tell something.
+pub(super) const RANDOM_REFUSALS: usize = 6;
 
 /// The calls that need a new handle.
 const HANDLES: [Op; 5] = [Op::Open, Op::Create, Op::List, Op::SyncDir, Op::Lock];
@@ -55,16 +67,20 @@ impl Refusal {
         match self {
             Refusal::Emfile | Refusal::Enfile => &HANDLES,
             Refusal::Eacces => &NAMES,
+            Refusal::Uncut => &[Op::SetLen],
+            Refusal::Eperm => &[Op::Unlink],
+            Refusal::EioOfDir => &[Op::SyncDir],
             Refusal::Eio | Refusal::Enospc | Refusal::Eintr => &Op::ALL,
         }
     }
 
     pub(super) const fn errno(self) -> i32 {
         match self {
-            Refusal::Eio => 5,
+            Refusal::Eio | Refusal::EioOfDir | Refusal::Uncut => 5,
             Refusal::Emfile => 24,
             Refusal::Enfile => 23,
             Refusal::Eacces => 13,
+            Refusal::Eperm => 1,
             Refusal::Enospc => 28,
             Refusal::Eintr => 4,
         }

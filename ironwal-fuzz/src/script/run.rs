@@ -1,5 +1,6 @@
 //! How a script is run, and what is looked at on the way.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,10 +11,10 @@ use crate::host::CountingHost;
 use crate::invariant::Invariant;
 use crate::judge::{Index, Judge};
 use crate::model::{Model, Violation};
-use crate::oracle::{check_losses, open};
+use crate::oracle::{check_limits, check_losses, check_removed, open};
 use crate::random::SplitMix64;
 use crate::reach;
-use crate::sim_storage::{CrashChoice, SimStorage};
+use crate::sim_storage::{CrashChoice, SimStorage, SyncFailure};
 use crate::tally::{self, Group};
 use crate::world::{Call, Setup, Trouble, World};
 
@@ -64,6 +65,14 @@ struct Run<'a> {
     /// and whether the machine was started anew since: until then the cache may hide that.
     started: Started,
     honesty: Honesty,
+    /// The largest limits that segments had so far.
+    widest: Option<Setup>,
+    /// What was acknowledged when the generation ended, if its log was open by then.
+    acknowledged: Option<Model>,
+    /// How the generation before ended.
+    last_end: Option<End>,
+    /// How many calls failed so far, as far as anyone may have noticed.
+    noticed: u64,
     trace: Trace,
 }
 
@@ -118,7 +127,16 @@ impl Script {
     ///
     /// The first promise that is broken, with the part of the script that breaks it.
     pub fn run_before(&self, judge: &mut Judge, effort: Effort) -> Result<(), Box<Failure>> {
-        self.traced(judge, effort).map(drop)
+        self.traced(judge, effort, 0).map(drop)
+    }
+
+    /// As [`run_before`](Self::run_before), with effort for the end of the last generation only.
+    ///
+    /// # Errors
+    ///
+    /// The first promise that is broken, with the part of the script that breaks it.
+    pub fn run_last(&self, judge: &mut Judge, effort: Effort) -> Result<(), Box<Failure>> {
+        self.traced(judge, effort, self.generations.len().saturating_sub(1)).map(drop)
     }
 
     /// Runs the script twice: the same seed has to give the same operations, and the same disk.
@@ -127,7 +145,7 @@ impl Script {
     ///
     /// I22, or what [`run`](Self::run) gives.
     pub fn run_twice(&self) -> Result<(), Box<Failure>> {
-        let traced = || self.traced(&mut Judge::new(), Effort::NONE);
+        let traced = || self.traced(&mut Judge::new(), Effort::NONE, 0);
         let (first, second) = (traced()?, traced()?);
         if first != second {
             let what = format!("{first:?} operations and disks, then {second:?}");
@@ -138,19 +156,28 @@ impl Script {
         Ok(())
     }
 
-    fn traced(&self, judge: &mut Judge, effort: Effort) -> Result<Trace, Box<Failure>> {
+    fn traced(
+        &self,
+        judge: &mut Judge,
+        effort: Effort,
+        from: usize,
+    ) -> Result<Trace, Box<Failure>> {
         let mut run = Run {
             script: self,
-            effort,
+            effort: Effort::NONE,
             random: SplitMix64::new(self.generations.len() as u64),
             judge,
             index: Index::Sound,
             started: Started::Since,
             honesty: Honesty::Honest,
+            widest: None,
+            last_end: None,
+            acknowledged: None,
+            noticed: 0,
             trace: Trace::new(),
         };
         let mut at = 0;
-        let ran = run.run(&mut at);
+        let ran = run.run(&mut at, (from, effort));
         ran.map(|()| run.trace).map_err(|broken| {
             let mut generations: Vec<_> = self.generations.iter().take(at + 1).cloned().collect();
             if let (Some(last), Some(end)) = (generations.last_mut(), broken.end) {
@@ -162,46 +189,15 @@ impl Script {
     }
 }
 
-impl Script {
-    /// The operations in the last call of the last generation, counted from the beginning of that, before
-    /// which a cut leads to different disks. All other generations end by a close.
-    ///
-    /// # Errors
-    ///
-    /// The first promise that is broken without one.
-    pub fn crash_points(&self) -> Result<Vec<u64>, Box<Failure>> {
-        let failed = |violation| Box::new(Failure { violation, script: self.clone() });
-        let disk = SimStorage::new();
-        let options = Setup::DEFAULT.options();
-        let mut world = World::new(Arc::new(disk.clone()), options, Trouble::None);
-        let (mut begun, mut last_begun) = (0, 0);
-        for Generation { setup, calls, end, .. } in &self.generations {
-            world.set_up(*setup);
-            begun = disk.operation_count();
-            last_begun = begun;
-            if let [before @ .., last] = calls.as_slice() {
-                if !before.is_empty() {
-                    world.run_on(&disk, before).map_err(failed)?;
-                    last_begun = disk.operation_count();
-                }
-                world.call(last).map_err(failed)?;
-            }
-            if *end == End::Close {
-                world.call(&Call::Close).map_err(failed)?;
-            }
-        }
-        drop(world);
-        let points = disk.crash_points().into_iter().filter(|point| *point >= last_begun);
-        Ok(points.filter_map(|point| point.checked_sub(begun)).collect())
-    }
-}
-
 impl Run<'_> {
-    fn run(&mut self, at: &mut usize) -> Result<(), Box<Broken>> {
+    fn run(&mut self, at: &mut usize, (from, effort): (usize, Effort)) -> Result<(), Box<Broken>> {
         let mut disk = SimStorage::new();
         let mut world = World::new(Arc::new(disk.clone()), Setup::DEFAULT.options(), Trouble::None);
         for (number, generation) in self.script.generations.iter().enumerate() {
             *at = number;
+            if number >= from {
+                self.effort = effort;
+            }
             if let Some(left) = self.generation(generation, &disk, &mut world)? {
                 world.leave(Arc::new(left.clone()));
                 world.set_trouble(Trouble::None);
@@ -231,6 +227,7 @@ impl Run<'_> {
     ) -> Result<Option<SimStorage>, Box<Broken>> {
         let Generation { setup, calls, cut, end, .. } = generation;
         world.set_up(*setup);
+        let was_killed = self.last_end == Some(End::Kill);
         let armed = Armed::new(generation, disk, world);
         if let Some(armed) = &armed {
             world.leave(armed.storage());
@@ -251,12 +248,9 @@ impl Run<'_> {
             Some(armed) => armed.blamed(violation),
             None => violation,
         };
+        let before = disk.contents();
         world.run_on(disk, calls).map_err(blamed)?;
-        match end {
-            End::Close => world.call(&Call::Close)?,
-            End::Drop => world.call(&Call::Drop)?,
-            End::Kill | End::Crash(_) => {}
-        }
+        self.finish(generation, disk, (world, &before))?;
         self.trace.push((disk.operation_count(), disk.fingerprint()));
         match &armed {
             Some(armed) => self.note(armed.end(disk, world, *end)?),
@@ -271,13 +265,24 @@ impl Run<'_> {
                 tally::count(Group::Reached, reach::KILLED);
                 None
             }
-            End::Crash(choice) => Some(*choice),
+            End::Crash(choice) | End::CloseThenCrash(choice) => Some(*choice),
         };
-        self.look_around(generation, disk, world.model(), choice)?;
+        // What is only seen to be durable may be so before the index knows of it: if a file is lost then,
+        // nothing tells.
+        self.acknowledged = world.wal().map(|_| world.model().clone());
+        if self.honesty == Honesty::Honest {
+            let told = if armed.is_some() { Trouble::Expected } else { Trouble::None };
+            world.show_proven(disk, told)?;
+        }
+        self.look_around(generation, disk, world.model())?;
         if choice.is_some() {
+            if was_killed && !calls.is_empty() && world.wal().is_some() {
+                tally::count(Group::Reached, reach::CUT_BEHIND_KILL);
+            }
             world.power_was_cut();
         }
         let left = choice.map_or_else(|| disk.kill(), |choice| disk.crash(choice));
+        world.forget_strangers(&left);
         self.look(generation, || left.kill(), world.model(), *end)?;
         if choice.is_some() {
             self.started = Started::Since;
@@ -288,8 +293,38 @@ impl Run<'_> {
         Ok(Some(left))
     }
 
+    /// Ends what a generation does where that is orderly, and looks at the files that are there.
+    fn finish(
+        &mut self,
+        Generation { setup, calls, end, .. }: &Generation,
+        disk: &SimStorage,
+        (world, before): (&mut World, &BTreeMap<String, Vec<u8>>),
+    ) -> Result<(), Violation> {
+        match end {
+            End::Close => world.call(&Call::Close)?,
+            End::Drop => world.call(&Call::Drop)?,
+            End::CloseThenCrash(_) => world.shut_down()?,
+            End::Kill | End::Crash(_) => {}
+        }
+        // Options last until the log is opened anew, which may be never.
+        let still_open = matches!(self.last_end, Some(End::Close | End::Drop));
+        let before_these = self.widest.filter(|_| still_open).unwrap_or(*setup).at_least(setup);
+        let others = calls.iter().filter_map(|call| {
+            if let Call::Reconfigure(setup) = call { Some(setup) } else { None }
+        });
+        let widest = others.fold(before_these, Setup::at_least);
+        check_limits(before, &disk.contents(), &widest)?;
+        self.widest = Some(widest);
+        self.last_end = Some(*end);
+        if disk.failed_sync_count(SyncFailure::DropCache) > 0 {
+            world.forget_strangers(disk);
+        }
+        world.check_strangers(disk)
+    }
+
     fn note(&mut self, outcome: Outcome) {
-        if outcome.noticed > 0 {
+        self.noticed += outcome.noticed;
+        if outcome.unsynced > 0 {
             self.index = Index::Any;
             self.started = Started::Before;
         }
@@ -304,20 +339,20 @@ impl Run<'_> {
         generation: &Generation,
         disk: &SimStorage,
         model: &Model,
-        choice: Option<CrashChoice>,
     ) -> Result<(), Box<Broken>> {
+        let end = generation.end;
         let Effort { max_subset_count, seed_count, .. } = self.effort;
         if max_subset_count == 0 {
             return Ok(());
         }
         let cut = model.after_power_cut();
-        if choice.is_some() {
+        if let End::Crash(_) = end {
             self.look(generation, || disk.kill(), model, End::Kill)?;
         }
         let seeds: Vec<_> = (0..seed_count).map(|_| self.random.next_u64()).collect();
         let systematic = CrashChoice::systematic(disk.pending_count(), max_subset_count);
         for choice in systematic.into_iter().chain(seeds.into_iter().map(CrashChoice::Seeded)) {
-            self.look(generation, || disk.crash(choice), &cut, End::Crash(choice))?;
+            self.look(generation, || disk.crash(choice), &cut, end.leaving(choice))?;
         }
         Ok(())
     }
@@ -333,7 +368,7 @@ impl Run<'_> {
         let options = generation.setup.options();
         let broken = |violation| Box::new(Broken { violation, end: Some(end), then: Vec::new() });
         if self.honesty != Honesty::Honest {
-            if let End::Crash(_) = end {
+            if end.choice().is_some() {
                 check_bytes(&made(), model, &options).map_err(broken)?;
                 tally::count(Group::Reached, "row 60: the disk lied, and the power was cut");
             }
@@ -341,8 +376,14 @@ impl Run<'_> {
         }
         let judged = self.judge.judge(&made(), model, (&generation.setup, self.index));
         let Some(settled) = judged.map_err(broken)? else { return Ok(()) };
-        if self.index == Index::Sound && self.is_chosen(self.effort.losses_in) {
-            check_losses(&made(), model, &options).map_err(broken)?;
+        if self.index == Index::Sound
+            && self.is_chosen(self.effort.losses_in)
+            && let Some(acknowledged) = &self.acknowledged
+        {
+            check_losses(&made(), acknowledged, &options).map_err(broken)?;
+        }
+        if self.noticed > 0 && model.has_removed() {
+            check_removed(&made(), model, &options).map_err(broken)?;
         }
         let is_durable = made().pending_count() == 0;
         // What an undisturbed recovery reached has to be reached by any other as well; unless it saw

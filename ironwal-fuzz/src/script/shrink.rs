@@ -1,6 +1,6 @@
 //! Looks for a shorter script that breaks the same promise.
 
-use super::{Effort, End, Failure, Mishap, Script};
+use super::{Effort, Failure, Mishap, Script};
 use crate::sim_storage::CrashChoice;
 use crate::world::Call;
 
@@ -57,8 +57,8 @@ impl Shrink {
             for choice in [CrashChoice::Nothing, CrashChoice::Everything] {
                 helped |= self.edited(|script| {
                     let end = &mut script.generations.get_mut(at)?.end;
-                    let is_seeded = matches!(end, End::Crash(CrashChoice::Seeded(_)));
-                    is_seeded.then(|| *end = End::Crash(choice))
+                    let is_seeded = matches!(end.choice(), Some(CrashChoice::Seeded(_)));
+                    is_seeded.then(|| *end = end.leaving(choice))
                 });
             }
         }
@@ -158,6 +158,7 @@ impl Shrink {
                     | Call::Rotate { .. }
                     | Call::Truncate { .. }
                     | Call::Delete { .. }
+                    | Call::Visit { .. }
                     | Call::Reconfigure(_) => return None,
                 }
                 Some(())

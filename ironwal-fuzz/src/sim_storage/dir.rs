@@ -96,9 +96,11 @@ impl Namespace {
             return Changed::No;
         }
         match failure {
-            SyncFailure::KeepCache => {
+            SyncFailure::KeepCache | SyncFailure::KeepNames => {
+                let is_kept = failure == SyncFailure::KeepCache;
+                let stage = if is_kept { Stage::Lost } else { Stage::Held };
                 for op in self.pending.iter_mut().filter(|op| op.touches(dir)) {
-                    op.stage = Stage::Lost;
+                    op.stage = stage;
                 }
             }
             SyncFailure::DropCache => {
@@ -110,6 +112,13 @@ impl Namespace {
             }
         }
         Changed::Yes
+    }
+
+    /// Whoever opens the log now has no success told that was none.
+    pub(super) fn let_go(&mut self) {
+        for op in self.pending.iter_mut().filter(|op| op.stage == Stage::Held) {
+            op.stage = Stage::Dirty;
+        }
     }
 
     /// The directories with those of the pending operations that `is_kept` names by their place.
@@ -167,6 +176,7 @@ impl NameOp {
         let lost = match self.stage {
             Stage::Dirty => "",
             Stage::Lost => " (lost by a failed sync)",
+            Stage::Held => " (held by a failed sync)",
         };
         words.join(", ") + lost
     }

@@ -30,6 +30,8 @@ pub(super) enum Stage {
     Dirty,
     /// A sync that should have made it durable failed: no other will.
     Lost,
+    /// The same, but that of whoever opens the log next will.
+    Held,
 }
 
 /// Whether a crash may leave something else than before.

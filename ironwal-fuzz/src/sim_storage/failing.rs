@@ -12,6 +12,9 @@ pub enum SyncFailure {
     KeepCache,
     /// Calls see what was durable before; a file keeps its length. As on Btrfs.
     DropCache,
+    /// Names stay as with [`KeepCache`](Self::KeepCache), but only until the log is locked again: it is relied
+    /// on that a sync for another opening does not succeed without having been done.
+    KeepNames,
 }
 
 /// What a sync is of.
@@ -19,6 +22,7 @@ pub enum SyncFailure {
 pub(super) enum Synced {
     File,
     Names,
+    RootNames,
 }
 
 /// Which syncs fail, and how many there were.
@@ -26,9 +30,11 @@ pub(super) enum Synced {
 pub(super) struct FailingSyncs {
     count: u64,
     file_count: u64,
+    root_count: u64,
     failed: Vec<SyncFailure>,
     any: BTreeMap<u64, SyncFailure>,
     of_files: BTreeMap<u64, SyncFailure>,
+    of_root: BTreeMap<u64, SyncFailure>,
 }
 
 impl FailingSyncs {
@@ -36,9 +42,16 @@ impl FailingSyncs {
     pub(super) fn begin(&mut self, synced: Synced) -> Option<SyncFailure> {
         let mut failure = self.any.get(&self.count).copied();
         self.count += 1;
-        if synced == Synced::File {
-            failure = failure.or(self.of_files.get(&self.file_count).copied());
-            self.file_count += 1;
+        match synced {
+            Synced::File => {
+                failure = failure.or(self.of_files.get(&self.file_count).copied());
+                self.file_count += 1;
+            }
+            Synced::RootNames => {
+                failure = failure.or(self.of_root.get(&self.root_count).copied());
+                self.root_count += 1;
+            }
+            Synced::Names => {}
         }
         self.failed.extend(failure);
         failure
@@ -61,6 +74,12 @@ impl SimStorage {
     pub fn fail_file_sync_at(&self, sync: u64, failure: SyncFailure) {
         let syncs = &mut self.machine().syncs;
         syncs.of_files.insert(syncs.file_count + sync, failure);
+    }
+
+    /// As [`fail_file_sync_at`](Self::fail_file_sync_at), for syncs of the root.
+    pub fn fail_root_sync_at(&self, sync: u64, failure: SyncFailure) {
+        let syncs = &mut self.machine().syncs;
+        syncs.of_root.insert(syncs.root_count + sync, failure);
     }
 
     /// How many syncs have failed in this way.

@@ -176,7 +176,7 @@ impl SimFileState {
             return Changed::No;
         }
         match failure {
-            SyncFailure::KeepCache => {
+            SyncFailure::KeepCache | SyncFailure::KeepNames => {
                 // Lengths are not in the pages that are marked clean: the next sync takes them.
                 for pending in &mut self.pending {
                     if matches!(pending.change, Change::Write { .. }) {
@@ -263,7 +263,7 @@ impl PendingChange {
     pub(super) fn describe(&self) -> String {
         let lost = match self.stage {
             Stage::Dirty => "",
-            Stage::Lost => " (lost by a failed sync)",
+            Stage::Lost | Stage::Held => " (lost by a failed sync)",
         };
         match &self.change {
             Change::Write { start, bytes } => {

@@ -289,7 +289,8 @@ impl Storage for SimStorage {
         let mut machine = self.machine();
         machine.begin()?;
         let dir = machine.disk.dir(dir)?;
-        match machine.syncs.begin(Synced::Names) {
+        let synced = if dir == Inode::ROOT { Synced::RootNames } else { Synced::Names };
+        match machine.syncs.begin(synced) {
             None => {
                 let changed = machine.disk.namespace.sync(dir);
                 machine.note(changed);
@@ -320,6 +321,7 @@ impl Storage for SimStorage {
         if !machine.held_locks.insert(inode) {
             return Err(WouldBlock.into());
         }
+        machine.disk.namespace.let_go();
         Ok(Box::new(SimLock::new(&self.machine, inode)))
     }
 

@@ -66,6 +66,18 @@ pub enum Call {
         /// Which stream.
         stream: usize,
     },
+    /// Somebody else puts files into the directory of a stream.
+    Visit {
+        /// Of which stream.
+        stream: usize,
+    },
     /// Close the log and open it again, with other options.
     Reconfigure(Setup),
+}
+
+impl Call {
+    /// Whether it is about all streams that are open, and begins by using none of them.
+    pub(super) fn is_of_all(&self) -> bool {
+        matches!(self, Call::SyncAll | Call::Close | Call::Drop | Call::Reconfigure(_))
+    }
 }

@@ -9,6 +9,7 @@ use ironwal::{Environment, Iter, ReaderOptions, Stream, StreamReader, Wal, WalRe
 use super::{Trouble, World};
 use crate::invariant::Invariant;
 use crate::model::Violation;
+use crate::numbers::first_told;
 use crate::oracle::told;
 
 /// What is held from one call to later ones.
@@ -29,8 +30,13 @@ pub(super) struct HeldIter {
 impl Held {
     /// An iterator of the log before cannot ask what became of the stream: what is truncated now is missing
     /// to it.
-    pub(super) fn log_was_opened(&mut self) {
+    pub(super) fn let_go_of_iterators(&mut self) {
         self.iter = None;
+    }
+
+    /// How many iterators there are.
+    pub(super) fn iterator_count(&self) -> u64 {
+        u64::from(self.iter.is_some())
     }
 }
 
@@ -126,17 +132,22 @@ impl World {
 /// was.
 fn finish(held: HeldIter) -> Result<(), Violation> {
     let HeldIter { key, entries, committed } = held;
+    let mut first = None;
     for entry in entries {
         match entry {
             Ok(entry) => {
                 let at = usize::try_from(entry.seq).unwrap_or(usize::MAX);
-                if committed.get(at) != Some(&entry.data) {
+                let is_first = first.take().is_none_or(|first| first == entry.seq);
+                if committed.get(at) != Some(&entry.data) || !is_first {
                     let what = format!("{key}: an iterator that was held shows {entry:?}");
                     return Err(Violation::new(Invariant::I6, what));
                 }
             }
-            Err(error) if error.is_truncated() || error.is_deleted() => {}
-            Err(error) => return Err(failed(&key, &error)),
+            Err(error) if error.is_deleted() => {}
+            Err(error) => match first_told(&error) {
+                Some(told) => first = Some(told),
+                None => return Err(failed(&key, &error)),
+            },
         }
     }
     Ok(())

@@ -1,10 +1,14 @@
 //! A caller of the log that does as it is told, and keeps the history of it.
 
 mod call;
+mod ends;
+mod files;
 mod held;
+mod proven;
 mod reads;
 mod refusals;
 mod setup;
+mod strangers;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -19,9 +23,11 @@ pub use self::setup::Setup;
 use crate::host::CountingHost;
 use crate::invariant::Invariant;
 use crate::model::{Frame, Means, Model, Promise, Violation};
-use crate::oracle::{check_after_recovery, check_readers, open, read_all, told};
+use crate::oracle::{check_after_recovery, open, read_all, told};
 use crate::sim_storage::SimStorage;
+use crate::watched::WatchedStorage;
 use crate::world::held::Held;
+use crate::world::strangers::Strangers;
 
 /// Whether calls may fail.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -57,12 +63,26 @@ pub struct World {
     refusals: Refusals,
     /// What callers hold on to while the log goes on.
     held: Held,
+    /// What the log holds of the machine, and is told by it.
+    watched: WatchedStorage,
+    refused_cuts: u64,
+    /// How many files may be held by a log that is opened now, and by the one that is open.
+    limit: Option<u64>,
+    open_limit: Option<u64>,
+    strangers: Strangers,
+    /// A stream that could not be opened anew: the next call that uses it recovers it.
+    unsettled: Option<String>,
 }
 
 impl World {
     /// A world without a log yet; the first call opens it.
     pub fn new(storage: Arc<dyn Storage>, options: WalOptions, trouble: Trouble) -> Self {
         World {
+            watched: WatchedStorage::new(Arc::clone(&storage)),
+            refused_cuts: 0,
+            limit: None,
+            open_limit: None,
+            strangers: Strangers::default(),
             storage,
             options,
             mode: SyncMode::Strict,
@@ -75,6 +95,7 @@ impl World {
             entry_count: 0,
             refusals: Refusals::default(),
             held: Held::default(),
+            unsettled: None,
         }
     }
 
@@ -111,12 +132,14 @@ impl World {
     /// From the next opening on, these are the options, the mode apart.
     pub fn set_options(&mut self, options: WalOptions) {
         self.options = options.sync_mode(self.mode);
+        self.limit = None;
     }
 
     /// From the next opening on, these are the options.
     pub fn set_up(&mut self, setup: Setup) {
         self.mode = setup.mode;
         self.options = setup.options();
+        self.limit = Some(setup.max_open_segments);
     }
 
     /// From the next opening on, this is the mode.
@@ -156,6 +179,7 @@ impl World {
     pub fn leave(&mut self, storage: Arc<dyn Storage>) {
         self.wal = None;
         self.held = Held::default();
+        self.unsettled = None;
         self.storage = storage;
     }
 
@@ -168,13 +192,15 @@ impl World {
         if self.wal.is_some() {
             return Ok(());
         }
+        self.unsettled = None;
         if self.trouble == Trouble::Expected {
             self.model.forget_written();
         }
-        match open(Arc::clone(&self.storage), &self.host, &self.options) {
+        self.watch_anew()?;
+        match open(Arc::new(self.watched.clone()), &self.host, &self.options) {
             Ok(wal) => {
                 self.open_mode = self.mode;
-                self.held.log_was_opened();
+                self.open_limit = self.limit;
                 match check_after_recovery(&wal, &mut self.model) {
                     // A machine that fails may keep streams from being read.
                     Err(Violation { invariant: Invariant::I11, .. })
@@ -197,26 +223,20 @@ impl World {
     ///
     /// The first promise that is broken.
     pub fn call(&mut self, call: &Call) -> Result<(), Violation> {
+        self.perform(call)?;
+        self.check_held()
+    }
+
+    fn perform(&mut self, call: &Call) -> Result<(), Violation> {
+        if !call.is_of_all() {
+            self.settle_reopened()?;
+        }
         self.open()?;
         let Some(wal) = self.wal.clone() else { return Ok(()) };
+        self.refused_cuts = self.watched.refused_cut_count();
         match call {
-            Call::Append { stream, len } => {
-                let entry = self.entry(*len);
-                let answer = wal.append(&Self::key(*stream), &entry).map(|seq| seq..seq + 1);
-                let is_durable = self.open_mode == SyncMode::Strict;
-                let promise = if is_durable { Promise::Durable } else { Promise::Written };
-                self.noted(*stream, &vec![entry], &answer, promise)
-            }
-            Call::Batch { stream, lens } => {
-                let frame: Frame = lens.iter().map(|&len| self.entry(len)).collect();
-                let answer = wal.append_batch(&Self::key(*stream), &frame);
-                if frame.is_empty() {
-                    return answer.map(drop).or_else(|error| self.failed("append", &error));
-                }
-                let is_durable = self.open_mode != SyncMode::Async;
-                let promise = if is_durable { Promise::Durable } else { Promise::Written };
-                self.noted(*stream, &frame, &answer, promise)
-            }
+            Call::Append { stream, len } => self.append(&wal, *stream, *len),
+            Call::Batch { stream, lens } => self.append_batch(&wal, *stream, lens),
             Call::Get { stream, at } => self.get(&wal, *stream, *at),
             Call::Iterate { stream, from } => {
                 self.iterate(&wal, *stream, *from)?;
@@ -239,16 +259,17 @@ impl World {
                 self.model.synced(&key, &answer)?;
                 self.answered("sync", answer)
             }
-            Call::SyncAll => match wal.sync() {
-                Ok(()) => {
-                    self.model.all_synced();
-                    Ok(())
+            Call::SyncAll => {
+                match wal.sync() {
+                    Ok(()) => self.model.all_synced(),
+                    Err(error) => self.failed("sync", &error)?,
                 }
-                Err(error) => self.failed("sync", &error),
-            },
+                self.settle_reopened()
+            }
             Call::Rotate { stream } => {
                 let key = Self::key(*stream);
                 let answer = wal.stream(&key).and_then(|stream| stream.rotate());
+                self.check_told(&answer)?;
                 self.model.rotated(&key, &answer)?;
                 self.answered("rotate", answer)
             }
@@ -262,70 +283,27 @@ impl World {
                 self.answered("truncate", answer)
             }
             Call::Delete { stream } => self.delete(wal, *stream),
+            Call::Visit { stream } => self.visit(*stream),
         }
     }
 
-    fn reopen(&mut self, wal: &Wal, stream: usize) -> Result<(), Violation> {
-        let key = Self::key(stream);
-        match wal.reopen(&key) {
-            Ok(report) if report.damage.is_empty() => {
-                if self.trouble == Trouble::Expected {
-                    self.model.forget_written_of(&key);
-                }
-                if self.settle(wal, &key)? == Looked::Not {
-                    self.wal = None;
-                }
-                Ok(())
-            }
-            Ok(report) => {
-                Err(Violation::new(Invariant::I12, format!("reopening found {report:?}")))
-            }
-            Err(error) => {
-                self.failed("reopen", &error)?;
-                // The next call that uses the stream recovers it: this one.
-                self.model.forget_written_of(&key);
-                if self.settle(wal, &key)? == Looked::Not {
-                    self.wal = None;
-                }
-                Ok(())
-            }
-        }
+    fn append(&mut self, wal: &Wal, stream: usize, len: usize) -> Result<(), Violation> {
+        let entry = self.entry(len);
+        let answer = wal.append(&Self::key(stream), &entry).map(|seq| seq..seq + 1);
+        let is_durable = self.open_mode == SyncMode::Strict;
+        let promise = if is_durable { Promise::Durable } else { Promise::Written };
+        self.noted(stream, &vec![entry], &answer, promise)
     }
 
-    fn close(&mut self, wal: Wal) -> Result<(), Violation> {
-        if self.trouble == Trouble::None {
-            check_readers(&wal, &self.model)?;
+    fn append_batch(&mut self, wal: &Wal, stream: usize, lens: &[usize]) -> Result<(), Violation> {
+        let frame: Frame = lens.iter().map(|&len| self.entry(len)).collect();
+        let answer = wal.append_batch(&Self::key(stream), &frame);
+        if frame.is_empty() {
+            return answer.map(drop).or_else(|error| self.failed("append", &error));
         }
-        let closed = wal.close();
-        drop(wal);
-        self.wal = None;
-        match closed {
-            Ok(()) => self.model.all_synced(),
-            Err(error) => self.failed("close", &error)?,
-        }
-        self.open()
-    }
-
-    fn delete(&mut self, wal: Wal, stream: usize) -> Result<(), Violation> {
-        let key = Self::key(stream);
-        let before = wal.stream(&key);
-        let overtaken = self.begin_overtaken(&wal, &key)?;
-        let answer = wal.delete_stream(&key);
-        Self::finish_overtaken(overtaken)?;
-        self.model.deleted(&key, &answer)?;
-        let error = match (answer, before) {
-            (Ok(true), Ok(before)) => return held::check_dead(&before),
-            (Ok(_), _) => return Ok(()),
-            (Err(error), _) => error,
-        };
-        self.failed("delete", &error)?;
-        // What is there now was recovered, if anything is.
-        self.model.forget_written_of(&key);
-        if self.settle(&wal, &key)? == Looked::Not {
-            drop(wal);
-            self.wal = None;
-        }
-        Ok(())
+        let is_durable = self.open_mode != SyncMode::Async;
+        let promise = if is_durable { Promise::Durable } else { Promise::Written };
+        self.noted(stream, &frame, &answer, promise)
     }
 
     /// Does all of it.
@@ -375,6 +353,7 @@ impl World {
         promise: Promise,
     ) -> Result<(), Violation> {
         let key = Self::key(stream);
+        self.check_told(answer)?;
         self.model.note(&key, frame, answer, promise)?;
         let Err(error) = answer else { return Ok(()) };
         self.refusals.note(error, self.model.committed_count(&key));

@@ -5,6 +5,7 @@ use ironwal::{ErrorKind, Wal};
 use super::World;
 use crate::invariant::Invariant;
 use crate::model::Violation;
+use crate::numbers::first_told;
 
 impl World {
     pub(super) fn get(&self, wal: &Wal, stream: usize, at: u64) -> Result<(), Violation> {
@@ -19,20 +20,20 @@ impl World {
                 }
                 Err(Violation::new(Invariant::I6, format!("{key}: entry {seq} is {found:?}")))
             }),
-            Err(error) if error.is_truncated() => self.is_truncated(&key, seq),
-            Err(error) => self.failed("get", &error),
+            Err(error) => match first_told(&error) {
+                Some(first) => self.is_truncated(&key, seq, first),
+                None => self.failed("get", &error),
+            },
         }
     }
 
-    fn is_truncated(&self, key: &str, seq: u64) -> Result<(), Violation> {
+    fn is_truncated(&self, key: &str, seq: u64, first: u64) -> Result<(), Violation> {
         self.model.judge(key, |history| {
-            if history.may_start_at(seq + 1) || seq < history.first() {
+            if seq < first && history.may_start_at(first) {
                 return Ok(());
             }
-            Err(Violation::new(
-                Invariant::I1,
-                format!("{key}: entry {seq} is said to be truncated"),
-            ))
+            let what = format!("{key}: entry {seq} is said to be truncated, and {first} the first");
+            Err(Violation::new(Invariant::I1, what))
         })
     }
 

@@ -34,6 +34,8 @@ mod reads;
 #[cfg(test)]
 mod regressions;
 #[cfg(test)]
+mod rotation;
+#[cfg(test)]
 mod runner;
 #[cfg(test)]
 mod sim_storage;

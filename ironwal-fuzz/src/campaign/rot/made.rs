@@ -165,7 +165,10 @@ impl Making {
             End::Close => world.call(&Call::Close)?,
             End::Drop => world.call(&Call::Drop)?,
             End::Kill => {}
-            End::Crash(choice) => {
+            End::CloseThenCrash(choice) | End::Crash(choice) => {
+                if let End::CloseThenCrash(_) = generation.end {
+                    world.shut_down()?;
+                }
                 world.power_was_cut();
                 let left = self.disk.crash(choice);
                 world.leave(Arc::new(left.clone()));

@@ -154,6 +154,9 @@ impl World {
                     return Ok(Power::Off);
                 };
                 self.history.settle(Some(&found))?;
+                if found.first > 0 {
+                    tally::checked(Invariant::I7);
+                }
                 stream
             }
             Opened::Refused(_, report) => {
@@ -268,7 +271,6 @@ impl World {
         }
         self.history.first = first.base.get();
         drop(self.closed.drain(..at));
-        tally::checked(Invariant::I7);
         Ok(Some(()))
     }
 
@@ -346,13 +348,16 @@ impl World {
             id: self.id,
         };
         // What is found there is durable from then on, and what is made new as well.
-        other.begin()?;
         let mut random = SplitMix64::new(self.entry_count);
-        other.append(&mut random)?;
-        other.sync()?;
+        let is_done = other.begin()?.is_on()
+            && other.append(&mut random)?.is_some()
+            && other.sync()?.is_some();
         other.open = None;
         other.disk = other.disk.crash(CrashChoice::Nothing);
-        other.begin()?;
+        if !is_done || !other.begin()?.is_on() {
+            // Nothing cuts the power here.
+            return Err(Violation::new(Invariant::I11, "a recovered stream cannot be used"));
+        }
         tally::checked(Invariant::I10);
         tally::checked(Invariant::I11);
         Ok(())

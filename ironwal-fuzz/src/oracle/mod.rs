@@ -3,20 +3,26 @@
 //! The invariants are numbered I1 to I22. Those that hold after each recovery are checked here, against
 //! the [`Model`] alone.
 
+mod kept;
+mod limits;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use ironwal::{Environment, RecoveryReport, Wal, WalOptions};
-use ironwal_format::names::SEGMENT_SUFFIX;
+use ironwal_format::names::{INDEX_FILE, SEGMENT_SUFFIX};
 use ironwal_segment::io::write_all;
 use ironwal_segment::storage::{OpenMode, Storage, StoragePath};
 
+pub(crate) use self::kept::check_kept;
+pub(crate) use self::limits::check_limits;
 use crate::host::CountingHost;
 use crate::invariant::Invariant;
 use crate::judge::{Index, Judge};
 use crate::model::{Found, Means, Model, Promise, Violation};
+use crate::numbers::{check_each_is_reported, check_report, check_stats, first_told};
 use crate::reach;
 use crate::sim_storage::{CrashChoice, SimStorage};
 use crate::tally::{self, Group};
@@ -31,9 +37,17 @@ pub fn open(
     host: &Arc<CountingHost>,
     options: &WalOptions,
 ) -> ironwal::Result<Wal> {
+    open_shared(storage, host, (options, NonZeroUsize::MIN))
+}
+
+/// As [`open`], where so many threads do what is done to several streams at once.
+fn open_shared(
+    storage: Arc<dyn Storage>,
+    host: &Arc<CountingHost>,
+    (options, threads): (&WalOptions, NonZeroUsize),
+) -> ironwal::Result<Wal> {
     let host: Arc<dyn ironwal::Host> = Arc::<CountingHost>::clone(host);
-    let environment =
-        Environment::new(storage).with_host(host).with_recovery_threads(NonZeroUsize::MIN);
+    let environment = Environment::new(storage).with_host(host).with_recovery_threads(threads);
     Wal::open_in(environment, options.clone())
 }
 
@@ -71,6 +85,7 @@ pub fn check_after_recovery(
             format!("the stream {back} was deleted, and is back"),
         ));
     }
+    check_each_is_reported(&reports, &streams)?;
     for key in &known {
         let (found, durable) = read_all(wal, key)?;
         if durable != found.first + found.entries.iter().map(|_| 1).sum::<u64>() {
@@ -78,6 +93,9 @@ pub fn check_after_recovery(
             return Err(Violation::new(Invariant::I17, what));
         }
         model.settle(key, &found, Means::Recovered)?;
+        if let Some(report) = reports.iter().find(|report| report.stream == *key) {
+            check_report(wal, report, &found)?;
+        }
         if found.entries.iter().any(Bytes::is_empty) {
             tally::count(Group::Reached, reach::EMPTY);
         }
@@ -177,7 +195,7 @@ pub fn check_losses(
                     .and_then(|file| write_all(&*file, &[0; 64], 0)),
             };
             lost.map_err(|error| Violation::new(Invariant::I13, format!("{path:?}: {error}")))?;
-            let wal = open_sim(&poorer, &host, options)?;
+            let wal = open_sim(&poorer, &host, (options, NonZeroUsize::MIN))?;
             let reports =
                 wal.recover_all().map_err(|error| broken(Invariant::I18, "recovery", &error))?;
             for key in model.keys() {
@@ -192,6 +210,39 @@ pub fn check_losses(
                 })?;
             }
         }
+    }
+    Ok(())
+}
+
+/// Takes the index of each stream away from what the end of a log left, whatever else went wrong: what was
+/// removed by a truncation that succeeded stays so, or the loss is told.
+///
+/// # Errors
+///
+/// I7, and I18 where streams cannot be recovered.
+pub fn check_removed(
+    disk: &SimStorage,
+    model: &Model,
+    options: &WalOptions,
+) -> Result<(), Violation> {
+    let host = CountingHost::starting_at(1 << 43);
+    let poorer = disk.kill();
+    for path in in_streams(&disk.contents()).keys() {
+        let Some((dir, INDEX_FILE)) = path.split_once('/') else { continue };
+        poorer
+            .unlink(StoragePath::new(dir).join(INDEX_FILE))
+            .map_err(|error| Violation::new(Invariant::I13, format!("{path}: {error}")))?;
+    }
+    let wal = open_sim(&poorer, &host, (options, NonZeroUsize::MIN))?;
+    let reports = wal.recover_all().map_err(|error| broken(Invariant::I18, "recovery", &error))?;
+    for report in reports.iter().filter(|report| report.damage.is_empty()) {
+        let (key, removed) = (&report.stream, model.removed(&report.stream));
+        let (found, _) = read_all(&wal, key)?;
+        if found.first < removed {
+            let what = format!("{key}: begins with {}, not with {removed}", found.first);
+            return Err(Violation::new(Invariant::I7, what));
+        }
+        tally::checked(Invariant::I7);
     }
     Ok(())
 }
@@ -233,7 +284,7 @@ pub fn check_usable(
     model.all_synced();
     let host = CountingHost::starting_at(1 << 41);
     let after = disk.crash(CrashChoice::Nothing);
-    let again = open_sim(&after, &host, options)?;
+    let again = open_sim(&after, &host, (options, NonZeroUsize::MIN))?;
     let reports = check_after_recovery(&again, &mut model)?;
     let dirty = reports.iter().find(|report| !report.is_clean() || report.rewritten_len > 0);
     if let Some(report) = dirty {
@@ -245,9 +296,9 @@ pub fn check_usable(
 pub(crate) fn open_sim(
     disk: &SimStorage,
     host: &Arc<CountingHost>,
-    options: &WalOptions,
+    shared: (&WalOptions, NonZeroUsize),
 ) -> Result<Wal, Violation> {
-    open(Arc::new(disk.clone()), host, options)
+    open_shared(Arc::new(disk.clone()), host, shared)
         .map_err(|error| Violation::new(Invariant::I11, told("open", &error)))
 }
 
@@ -287,13 +338,15 @@ pub(crate) fn read_all(wal: &Wal, key: &str) -> Result<(Found, u64), Violation> 
     }
     if let Some(gone) = first.checked_sub(1) {
         let mut from_gone = wal.iter(key, gone..).map_err(failed)?;
-        let is_told = wal.get(key, gone).is_err_and(|error| error.is_truncated())
-            && from_gone.next().is_some_and(|item| item.is_err_and(|error| error.is_truncated()));
-        if !is_told {
-            let what = format!("{key}: entry {gone} is not said to be truncated");
+        let alone = wal.get(key, gone).err().as_ref().and_then(first_told);
+        let on_the_way = from_gone.next().and_then(Result::err).as_ref().and_then(first_told);
+        if [alone, on_the_way] != [Some(first); 2] {
+            let told = format!("{alone:?} and {on_the_way:?}");
+            let what = format!("{key}: of entry {gone} {told} is said, not that {first} is first");
             return Err(Violation::new(Invariant::I7, what));
         }
     }
+    check_stats(wal, key, [first, durable, next])?;
     Ok((Found { first, entries }, durable))
 }
 
