@@ -1,10 +1,15 @@
 //! Workloads of IronWal's benchmarks.
 //!
-//! What is measured is measured in `benches/` and `src/bin/`; here is what several of them share.
+//! [`contender`] is who is measured, [`workload`] what is done, [`report`] does it in turn. What `benches/` and
+//! `src/bin/` share is here.
 #![forbid(unsafe_code)]
 
 pub mod compare;
+pub mod contender;
 pub mod process;
+pub mod report;
+pub mod sample;
+pub mod workload;
 
 use std::io;
 

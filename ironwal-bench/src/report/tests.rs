@@ -1,0 +1,60 @@
+use super::*;
+
+fn outcome(id: &str, values: &[(Contender, f64)]) -> Outcome {
+    let row = |&(contender, value): &(Contender, f64)| Row {
+        contender,
+        samples: vec![Sample::new(value)],
+        error: None,
+    };
+    let workload = Workload::find(id).expect("it is there");
+    Outcome { workload, rows: values.iter().map(row).collect() }
+}
+
+#[test]
+fn a_speed_is_as_good_as_it_is_high_and_a_time_as_it_is_low() {
+    let speed = outcome("W1", &[(Contender::Ours, 95.0), (Contender::Reserved, 100.0)]);
+    let verdicts = speed.verdicts();
+    let reached = verdicts[0].reached.expect("both were measured");
+    assert!((reached - 0.95).abs() < 1e-9, "{verdicts:?}");
+    let words: Vec<_> = verdicts.iter().map(Verdict::word).collect();
+    assert_eq!(words, ["met", "not measured", "not measured", "not measured"]);
+    let time = outcome("W8", &[(Contender::Ours, 310.0), (Contender::Mapped, 200.0)]);
+    let verdict = &time.verdicts()[0];
+    let reached = verdict.reached.expect("both were measured");
+    assert!((reached - 200.0 / 310.0).abs() < 1e-9 && verdict.word() == "missed", "{verdict:?}");
+}
+
+#[test]
+fn the_best_peer_is_another_log_and_perhaps_not_that_one() {
+    let values =
+        [(Contender::Ours, 500.0), (Contender::RaftEngine, 400.0), (Contender::WalDb, 300.0)];
+    let both = outcome("W4", &values);
+    let met: Vec<_> = both.verdicts().into_iter().map(|verdict| verdict.than).collect();
+    assert_eq!(met, ["wal-db", "raft-engine"]);
+    let best = |id| outcome(id, &values).best(|one| one.kind() == Kind::Peer).map(|best| best.0);
+    assert_eq!(best("W4"), Some(Contender::RaftEngine));
+    assert_eq!(best("W12"), Some(Contender::WalDb));
+}
+
+#[test]
+fn numbers_are_read_by_people() {
+    assert_eq!(number_of(1_234_567.8), "1,234,568");
+    assert_eq!(number_of(999.6), "1000");
+    assert_eq!(number_of(12.34), "12.3");
+    assert_eq!(number_of(0.876), "0.88");
+}
+
+#[test]
+fn every_workload_has_a_name_of_its_own_and_measures_this_log() {
+    for workload in crate::workload::ALL {
+        let same = crate::workload::ALL.iter().filter(|other| other.id == workload.id);
+        assert_eq!(same.count(), 1, "{}", workload.id);
+        assert!(workload.contenders.contains(&Contender::Ours), "{}", workload.id);
+        for goal in workload.goals {
+            assert!(workload.contenders.contains(&goal.who), "{}", workload.id);
+            if let Than::One(other) = goal.than {
+                assert!(workload.contenders.contains(&other), "{}", workload.id);
+            }
+        }
+    }
+}

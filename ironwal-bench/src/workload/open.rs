@@ -1,0 +1,120 @@
+//! Opening what an earlier process left, until the first append has returned.
+
+use std::path::Path;
+use std::time::Instant;
+
+use crate::contender::{Contender, Durability, Kind, Log, Plan, Result};
+use crate::sample::Sample;
+use crate::{ENTRY_LEN, noise, process};
+
+use super::Effort;
+
+/// What was left.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Left {
+    /// One stream of so many segments.
+    Segments(u64),
+    /// So many streams of one entry.
+    Streams(u64),
+    /// So many bytes in a segment that nobody has ended: the process was killed.
+    Active(u64),
+}
+
+impl Left {
+    fn plan(self, dir: &Path) -> Plan {
+        let stream_count = match self {
+            Self::Streams(count) => usize::try_from(count).unwrap_or(usize::MAX),
+            Self::Segments(_) | Self::Active(_) => 1,
+        };
+        let segment_len = match self {
+            Self::Segments(_) => 4096,
+            Self::Streams(_) => 64 << 20,
+            Self::Active(_) => 256 << 20,
+        };
+        Plan {
+            dir: dir.join("log"),
+            durability: Durability::Async,
+            stream_count,
+            segment_len,
+            stream_len: 1 << 30,
+            entry_len: ENTRY_LEN,
+        }
+    }
+
+    /// Leaves that; gives a log that is not to be closed.
+    pub(super) fn prepare(
+        self,
+        contender: Contender,
+        dir: &Path,
+        effort: Effort,
+    ) -> Result<Option<Box<dyn Log>>> {
+        let log = contender.open(&self.plan(dir))?;
+        let entry = noise(1);
+        match self {
+            Self::Segments(count) => {
+                // A frame has the entry and a header.
+                let each = 4096 / (ENTRY_LEN as u64 + 32);
+                (0..effort.some(count) * each).try_for_each(|_| log.append(0, &entry))?;
+            }
+            Self::Streams(count) => {
+                for stream in 0..effort.some(count) {
+                    log.append(usize::try_from(stream)?, &entry)?;
+                }
+            }
+            Self::Active(len) => {
+                let each = ENTRY_LEN as u64 + 32;
+                (0..effort.some(len) / each).try_for_each(|_| log.append(0, &entry))?;
+                return Ok(Some(log));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Milliseconds until the first append has returned.
+    pub(super) fn run(self, contender: Contender, dir: &Path) -> Result<Sample> {
+        let copy = dir.join("copy");
+        copy_all(&dir.join("log"), &copy.join("log"))?;
+        process::settle(dir)?;
+        let entry = noise(1);
+        let plan = self.plan(&copy);
+        let begun = Instant::now();
+        let log = contender.open(&plan)?;
+        if contender.kind() == Kind::Limit {
+            log.scan(0)?;
+        } else {
+            log.append(0, &entry)?;
+        }
+        let took = begun.elapsed();
+        drop(log);
+        std::fs::remove_dir_all(&copy)?;
+        Ok(Sample::new(took.as_secs_f64() * 1e3))
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "copies what a benchmark left")]
+fn copy_all(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_all(&entry.path(), &to)?;
+        } else {
+            std::fs::copy(entry.path(), to)?;
+        }
+    }
+    Ok(())
+}
+
+/// How many bytes of the disk all below a directory takes.
+#[expect(clippy::disallowed_methods, reason = "looks at what a benchmark left")]
+pub(super) fn used_len(dir: &Path) -> Result<u64> {
+    use std::os::unix::fs::MetadataExt;
+    let mut len = 0;
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        len += if metadata.is_dir() { used_len(&entry.path())? } else { metadata.blocks() * 512 };
+    }
+    Ok(len)
+}
