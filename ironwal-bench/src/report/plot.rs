@@ -8,13 +8,15 @@ use plotters::prelude::{
 };
 
 use super::{Outcome, number_of};
-use crate::contender::{Kind, Result};
+use crate::contender::{Contender, Kind, Result};
 
 const WIDTH: u32 = 720;
 const ROW: i32 = 26;
 const TOP: i32 = 44;
 const NAMES: i32 = 170;
-const VALUES: i32 = 130;
+const VALUES: i32 = 190;
+/// A value is shown to scale up to so many times that of this log.
+const FAR_OFF: f64 = 12.0;
 
 /// A bar for each contender: its median, and a line from the lowest to the highest.
 pub(super) fn bars(path: &Path, outcome: &Outcome) -> Result<()> {
@@ -27,9 +29,12 @@ pub(super) fn bars(path: &Path, outcome: &Outcome) -> Result<()> {
     let title = format!("{}: {}", outcome.workload.id, outcome.workload.title);
     root.draw(&Text::new(title, (12, 12), font(16.0, FontStyle::Bold)))?;
     let most = rows.iter().flat_map(|(row, _)| row.values()).fold(f64::MIN_POSITIVE, f64::max);
+    // One that is far off must not hide the differences of the others.
+    let ours = outcome.median_of(Contender::Ours).unwrap_or(most);
+    let most = most.min(FAR_OFF * ours);
     let room = f64::from(i32::try_from(WIDTH)? - NAMES - VALUES - 12);
     #[expect(clippy::cast_possible_truncation, reason = "the most is as wide as there is room")]
-    let x = |value: f64| NAMES + (value / most * room).round() as i32;
+    let x = |value: f64| NAMES + (value.min(most) / most * room).round() as i32;
     for ((row, median), top) in rows.iter().zip((TOP..).step_by(usize::try_from(ROW)?)) {
         root.draw(&Text::new(row.contender.name(), (12, top + 4), font(13.0, FontStyle::Normal)))?;
         let colour = match row.contender.kind() {
@@ -43,7 +48,8 @@ pub(super) fn bars(path: &Path, outcome: &Outcome) -> Result<()> {
             (row.values().fold(f64::INFINITY, f64::min), row.values().fold(0.0, f64::max));
         let middle = top + ROW / 2 - 1;
         root.draw(&Rectangle::new([(x(low), middle), (x(high), middle + 1)], BLACK.filled()))?;
-        let text = format!("{} {}", number_of(*median), outcome.workload.unit.symbol());
+        let scale = if *median > most { ", not to scale" } else { "" };
+        let text = format!("{} {}{scale}", number_of(*median), outcome.workload.unit.symbol());
         let at = (end.max(x(high)) + 6, top + 4);
         root.draw(&Text::new(text, at, font(13.0, FontStyle::Normal)))?;
     }
