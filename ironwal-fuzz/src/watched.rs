@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
+use ironwal_segment::io::is_out_of_files;
 use ironwal_segment::storage::{
     DirEntry, MapKind, OpenMode, Storage, StorageFile, StorageLock, StoragePath,
 };
@@ -96,10 +97,7 @@ impl Storage for WatchedStorage {
 
 /// Whether the call is made again for it: after an interruption, and when a handle was given back.
 fn is_tried_again(error: &io::Error) -> bool {
-    const ENFILE: i32 = 23;
-    const EMFILE: i32 = 24;
-    let is_for_handles = matches!(error.raw_os_error(), Some(ENFILE | EMFILE));
-    error.kind() == io::ErrorKind::Interrupted || is_for_handles
+    error.kind() == io::ErrorKind::Interrupted || is_out_of_files(error)
 }
 
 /// An open file that is counted while it is.

@@ -10,6 +10,14 @@ use crate::storage::StorageFile;
 /// bound, so that nothing loops for ever.
 const MAX_RETRIES: u32 = 1000;
 
+/// Whether the process, or the system, has no more handles to give.
+pub fn is_out_of_files(error: &io::Error) -> bool {
+    // The same on every Unix system.
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
+}
+
 /// Fills `buf` from `offset` on as far as the file goes; returns how many bytes that were.
 ///
 /// # Errors

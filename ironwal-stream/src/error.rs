@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ironwal_format::frame::FrameError;
 use ironwal_format::segment_header::SegmentHeaderError;
 pub use ironwal_segment::IoOp;
+use ironwal_segment::io::is_out_of_files;
 
 /// A failure that concerns one file or directory of a stream. It may be told to many callers.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -111,11 +112,7 @@ impl Error {
 
     /// Whether the operating system has no more files to give.
     pub fn is_out_of_files(&self) -> bool {
-        // The same on every Unix system.
-        const ENFILE: i32 = 23;
-        const EMFILE: i32 = 24;
-        let ErrorKind::Io { source, .. } = &self.kind else { return false };
-        matches!(source.raw_os_error(), Some(ENFILE | EMFILE))
+        matches!(&self.kind, ErrorKind::Io { source, .. } if is_out_of_files(source))
     }
 
     /// Whether this is a finding about bytes or files of the stream, and not a failure of the

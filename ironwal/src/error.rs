@@ -7,6 +7,7 @@ use ironwal_format::frame::FrameError;
 pub use ironwal_format::names::KeyError;
 pub use ironwal_format::payload::TooLarge;
 use ironwal_format::segment_header::SegmentHeaderError;
+use ironwal_segment::io::is_out_of_files;
 pub use ironwal_stream::IoOp;
 use ironwal_stream::{Error as StreamError, ErrorKind as StreamErrorKind};
 
@@ -330,11 +331,7 @@ impl Error {
 
     /// Whether the operating system has no more files to give.
     pub(crate) fn is_out_of_files(&self) -> bool {
-        // The same on every Unix system.
-        const ENFILE: i32 = 23;
-        const EMFILE: i32 = 24;
-        let ErrorKind::Io { source, .. } = &self.0.kind else { return false };
-        matches!(source.raw_os_error(), Some(ENFILE | EMFILE))
+        matches!(&self.0.kind, ErrorKind::Io { source, .. } if is_out_of_files(source))
     }
 }
 

@@ -18,6 +18,7 @@ use rustix::io::Errno;
 use super::{
     DirEntry, EntryKind, MapKind, OpenMode, Storage, StorageFile, StorageLock, StoragePath,
 };
+use crate::io::is_out_of_files;
 use crate::mapped;
 
 const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
@@ -139,12 +140,6 @@ fn syncfs_reports_errors(release: &str) -> bool {
         (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= (5, 8),
         _ => false,
     }
-}
-
-/// Whether the process, or the system, has no more handles to give.
-fn is_out_of_files(error: &io::Error) -> bool {
-    let [process, system] = [Errno::MFILE, Errno::NFILE];
-    [process, system].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 impl Storage for StdStorage {
