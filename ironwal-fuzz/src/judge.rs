@@ -119,7 +119,7 @@ impl Judge {
         let operations = image.operation_count();
         check_bound(operations, &before, model)?;
         let after = image.contents();
-        check_kept(&before, &after)?;
+        check_kept(&before, &after, model)?;
         if !is_durable {
             let killed = image.kill();
             let second = open_sim(&killed, &host, (next_options, threads))?;

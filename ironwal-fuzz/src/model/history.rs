@@ -187,12 +187,19 @@ impl History {
             let what = format!("{key}: {next} entries are shown as proven durable, or others");
             return Err(Violation::new(Invariant::I6, what));
         }
-        let mut end = 0;
-        let is_shown = |frame: &&Frame| {
-            end += entry_count(frame);
-            end <= next
-        };
-        let shown = self.frames.iter().take_while(is_shown).map(|_| 1).sum::<usize>();
+        let (mut end, mut shown) = (0, 0);
+        for len in self.frames.iter().map(entry_count) {
+            if end + len > next {
+                break;
+            }
+            end += len;
+            shown += 1;
+        }
+        if end != next {
+            let what =
+                format!("{key}: {next} entries are shown as proven durable, part of a batch");
+            return Err(Violation::new(Invariant::I3, what));
+        }
         self.durable_frames = self.durable_frames.max(shown);
         self.committed_frames = self.committed_frames.max(self.durable_frames);
         Ok(())

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use ironwal_format::Ordinal;
-use ironwal_format::names::{RootName, StreamFileName};
+use ironwal_format::names::{RootName, StreamFileName, StreamKey};
+use ironwal_format::{Ordinal, SequenceNumber};
 
 use crate::invariant::Invariant;
-use crate::model::Violation;
+use crate::model::{Model, Violation};
 use crate::tally;
 
 /// Every file by its path, every directory by its path and a `/`.
@@ -21,12 +21,10 @@ type Files = BTreeMap<String, Vec<u8>>;
 /// # Errors
 ///
 /// I14, or I7.
-pub(crate) fn check_kept(before: &Files, after: &Files) -> Result<(), Violation> {
-    for (path, bytes) in before {
-        if !is_kept(path, bytes, after) {
-            let what = format!("{path}: the bytes that were there are not");
-            return Err(Violation::new(Invariant::I14, what));
-        }
+pub(crate) fn check_kept(before: &Files, after: &Files, model: &Model) -> Result<(), Violation> {
+    if let Some(path) = first_lost(before, after, model) {
+        let what = format!("{path}: the bytes that were there are not");
+        return Err(Violation::new(Invariant::I14, what));
     }
     tally::checked(Invariant::I14);
     for path in after.keys() {
@@ -38,10 +36,22 @@ pub(crate) fn check_kept(before: &Files, after: &Files) -> Result<(), Violation>
     Ok(())
 }
 
-fn is_kept(path: &str, bytes: &[u8], after: &Files) -> bool {
+/// The first file that is not there any more, or has other bytes, though an opening has to leave it.
+pub(crate) fn first_lost<'a>(before: &'a Files, after: &Files, model: &Model) -> Option<&'a str> {
+    let lost = before.iter().find(|(path, bytes)| !is_kept(path, bytes, after, model));
+    lost.map(|(path, _)| path.as_str())
+}
+
+fn is_kept(path: &str, bytes: &[u8], after: &Files, model: &Model) -> bool {
     let is_same = |path: &str| after.get(path).is_some_and(|found| found == bytes);
     let Some((dir, name)) = path.split_once('/') else { return is_same(path) };
-    let is_gone = |ordinal| first_ordinal(dir, after).is_some_and(|first| ordinal < first);
+    let is_gone = |base: SequenceNumber, ordinal| {
+        let Ok(key) = StreamKey::decode_dir_name(dir) else { return false };
+        let may_be = |seq| model.may_be_truncated(key.as_str(), seq);
+        // One without entries has the base of the next.
+        let is_below = || first_ordinal(dir, after).is_some_and(|first| ordinal < first);
+        may_be(base.get()) || base.get().checked_sub(1).is_some_and(may_be) && is_below()
+    };
     let (is_stream, name) = match RootName::of(dir) {
         RootName::Stream(_) => (true, StreamFileName::of(name)),
         RootName::New | RootName::Trash => (false, StreamFileName::of(name)),
@@ -52,19 +62,19 @@ fn is_kept(path: &str, bytes: &[u8], after: &Files) -> bool {
         StreamFileName::Foreign => path.ends_with('/') && !is_stream || is_same(path),
         _ if !is_stream => true,
         StreamFileName::Index | StreamFileName::IndexTemp => true,
-        StreamFileName::Torn { ordinal, .. } => is_same(path) || is_gone(ordinal),
-        StreamFileName::Segment { ordinal, .. } => {
+        StreamFileName::Torn { base, ordinal, .. } => is_same(path) || is_gone(base, ordinal),
+        StreamFileName::Segment { base, ordinal } => {
             let aside = format!("{path}.torn");
             let named_so =
                 after.range(aside.clone()..).take_while(|(at, _)| at.starts_with(&aside));
             is_same(path)
                 || named_so.into_iter().any(|(_, found)| found == bytes)
-                || is_gone(ordinal)
+                || is_gone(base, ordinal)
         }
     }
 }
 
-/// The first segment of a stream: what is below was truncated.
+/// The first segment of a stream.
 fn first_ordinal(dir: &str, files: &Files) -> Option<Ordinal> {
     let names = files.keys().filter_map(|path| path.strip_prefix(dir)?.strip_prefix('/'));
     let ordinals = names.filter_map(|name| match StreamFileName::of(name) {
@@ -95,6 +105,7 @@ fn unfinished<'a>(path: &'a str, files: &Files) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Promise;
 
     fn files(paths: &[&str]) -> Files {
         // What stands in front of an `=` is the path of what stands behind it.
@@ -104,7 +115,20 @@ mod tests {
     }
 
     fn check(before: &[&str], after: &[&str]) -> Result<(), Invariant> {
-        check_kept(&files(before), &files(after)).map_err(|violation| violation.invariant)
+        check_with(&Model::new(), before, after)
+    }
+
+    fn check_with(model: &Model, before: &[&str], after: &[&str]) -> Result<(), Invariant> {
+        check_kept(&files(before), &files(after), model).map_err(|violation| violation.invariant)
+    }
+
+    /// Of the stream `s`, with as many entries as both segments have.
+    fn truncated(first: u64) -> Model {
+        let mut model = Model::new();
+        let frame = vec![bytes::Bytes::from_static(b"x"); 8];
+        model.note("s", &frame, &Ok(0..8), Promise::Durable).unwrap();
+        model.truncated("s", first, &Ok(first)).unwrap();
+        model
     }
 
     const FIRST: &str = "s/00000000000000000000-0000000000.wal";
@@ -117,15 +141,22 @@ mod tests {
         assert_eq!(check(&[FIRST], &[&aside]), Ok(()));
         assert_eq!(check(&[FIRST], &[&other]), Err(Invariant::I14));
         assert_eq!(check(&[FIRST], &[]), Err(Invariant::I14));
-        assert_eq!(check(&[FIRST, &second], &[&second]), Ok(()));
-        assert_eq!(check(&[FIRST, &second], &[FIRST]), Err(Invariant::I14));
+        assert_eq!(check(&[FIRST, &second], &[&second]), Err(Invariant::I14), "nobody truncated");
+        assert_eq!(check_with(&truncated(7), &[FIRST, &second], &[&second]), Ok(()));
+        let torn = format!("{SECOND}.torn");
+        for kept in [FIRST, &torn] {
+            let lost = check_with(&truncated(7), &[kept, &second], &[kept]);
+            assert_eq!(lost, Err(Invariant::I14), "it is the first");
+        }
     }
 
     #[test]
     fn what_was_set_aside_and_what_is_not_ours_stays() {
         let torn = format!("{FIRST}.torn=old");
         assert_eq!(check(&[&torn], &[&torn, SECOND]), Ok(()));
-        assert_eq!(check(&[&torn], &[SECOND]), Ok(()), "it goes with its segment");
+        assert_eq!(check(&[&torn], &[SECOND]), Err(Invariant::I14), "nobody truncated");
+        let gone = check_with(&truncated(7), &[&torn], &[SECOND]);
+        assert_eq!(gone, Ok(()), "it goes with its segment");
         assert_eq!(check(&[&torn], &[FIRST, &format!("{FIRST}.torn=new")]), Err(Invariant::I14));
         for path in
             ["s/notes=x", ".trash-1/notes=x", ".new-s/notes=x", "Foreign/notes=x", "notes=x"]

@@ -16,7 +16,7 @@ use ironwal_format::names::{INDEX_FILE, SEGMENT_SUFFIX};
 use ironwal_segment::io::write_all;
 use ironwal_segment::storage::{OpenMode, Storage, StoragePath};
 
-pub(crate) use self::kept::check_kept;
+pub(crate) use self::kept::{check_kept, first_lost};
 pub(crate) use self::limits::check_limits;
 use crate::host::CountingHost;
 use crate::invariant::Invariant;

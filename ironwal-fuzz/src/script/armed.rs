@@ -1,17 +1,16 @@
 //! The faults of one generation, armed, and what is looked at because of them.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ironwal::SyncMode;
-use ironwal_format::names::{StreamFileName, StreamKey};
 use ironwal_segment::storage::Storage;
 
 use super::lies::check_reader;
 use super::{End, Generation, Mishap};
 use crate::faults::{Faults, FaultyStorage};
 use crate::invariant::Invariant;
-use crate::model::{Model, Violation};
+use crate::model::Violation;
+use crate::oracle::first_lost;
 use crate::sim_storage::{SimStorage, SyncFailure};
 use crate::tally::{self, Group};
 use crate::world::{Call, Refusals, Trouble, World};
@@ -91,7 +90,10 @@ impl Armed {
             tally::count(Group::Reached, "row 24: no space for a recovery");
         }
         if disk.failed_sync_count(SyncFailure::DropCache) == 0 {
-            check_kept(&before, &disk.contents(), world.model())?;
+            if let Some(path) = first_lost(&before, &disk.contents(), world.model()) {
+                let what = format!("{path} is not what it was before an opening that failed");
+                return Err(Violation::new(Invariant::I18, what));
+            }
             tally::checked(Invariant::I18);
         }
         Ok(())
@@ -175,24 +177,4 @@ impl Armed {
             tally::checked(Invariant::I20);
         }
     }
-}
-
-/// Each segment is as it was, by its name or set aside; but for those that a truncation may have removed.
-fn check_kept(
-    before: &BTreeMap<String, Vec<u8>>,
-    after: &BTreeMap<String, Vec<u8>>,
-    model: &Model,
-) -> Result<(), Violation> {
-    for (path, bytes) in before {
-        let Some((dir, name)) = path.split_once('/') else { continue };
-        let StreamFileName::Segment { base, .. } = StreamFileName::of(name) else { continue };
-        // What is being made or deleted is nobody's.
-        let Ok(key) = StreamKey::decode_dir_name(dir) else { continue };
-        let is_kept = after.iter().any(|(other, now)| other.starts_with(path) && now == bytes);
-        if !is_kept && !model.may_be_truncated(key.as_str(), base.get()) {
-            let what = format!("{path} is not what it was before an opening that failed");
-            return Err(Violation::new(Invariant::I18, what));
-        }
-    }
-    Ok(())
 }
