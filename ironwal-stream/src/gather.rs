@@ -381,13 +381,19 @@ impl Gatherer<'_> {
             }
             seen.push((*name, Seen::Unrecorded(candidate, record)));
         }
+        let mut lens = self.lens_of_recorded(&seen);
         let mut facts = BTreeMap::new();
         // From the last to the first: what a later segment cuts off is not looked at.
         let mut limit = SequenceNumber::MAX;
         for (name, seen) in seen.into_iter().rev() {
             let (record, file) = match seen {
                 Seen::Recorded(record) => {
-                    let Some(len) = self.file_len(dir, name, refusals)? else { continue };
+                    // Theirs are in the same order.
+                    let len = match lens.pop() {
+                        Some(len) => Some(len),
+                        None => self.file_len(dir, name, refusals)?,
+                    };
+                    let Some(len) = len else { continue };
                     (Some(record), FileFacts::Recorded { len })
                 }
                 Seen::Unrecorded(Candidate { header, .. }, record) => {
@@ -412,6 +418,17 @@ impl Gatherer<'_> {
             facts.insert(name.ordinal, fact(name, record, knowledge, file));
         }
         Ok(facts)
+    }
+
+    /// The lengths of all segments that a record vouches for; none where one of them has no length: then
+    /// each is asked for its own.
+    fn lens_of_recorded(&self, seen: &[(SegmentName, Seen)]) -> Vec<u64> {
+        let recorded = seen.iter().filter_map(|(name, seen)| match seen {
+            Seen::Recorded(_) => Some(name.file_name()),
+            Seen::Unrecorded(..) => None,
+        });
+        let names: Vec<_> = recorded.collect();
+        self.storage.file_lens(StoragePath::new(self.dir_name), &names).unwrap_or_default()
     }
 
     /// The length of a segment; `None` if it is refused for what it is.

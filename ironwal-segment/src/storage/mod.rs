@@ -36,6 +36,19 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
     /// without waiting for it; so is a file in a directory that is not one itself.
     fn open(&self, path: StoragePath<'_>, mode: OpenMode) -> io::Result<Arc<dyn StorageFile>>;
 
+    /// The lengths of regular files of one directory, in the order of `names`. A stream has thousands of
+    /// segments, and opening each takes far longer than asking for its length: a storage that knows no better
+    /// opens them.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open) for reading, for one of them; but a file that the process may not read
+    /// has a length nevertheless.
+    fn file_lens(&self, dir: StoragePath<'_>, names: &[String]) -> io::Result<Vec<u64>> {
+        let file_len = |name| self.open(dir.join(name), OpenMode::Read)?.file_len();
+        names.iter().map(|name| file_len(name)).collect()
+    }
+
     /// Makes an empty directory, whose name is durable once the root is synced.
     ///
     /// # Errors

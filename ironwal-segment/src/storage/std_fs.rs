@@ -153,6 +153,19 @@ impl Storage for StdStorage {
         Ok(Arc::new(StdFile { file: open_regular(&dir, name, flags)? }))
     }
 
+    fn file_lens(&self, dir: StoragePath<'_>, names: &[String]) -> io::Result<Vec<u64>> {
+        let Some(first) = names.first() else { return Ok(Vec::new()) };
+        let (dir, _) = self.place_of_file(dir.join(first))?;
+        let file_len = |name: &String| {
+            let stat = fs::statat(&dir, name.as_str(), AtFlags::SYMLINK_NOFOLLOW)?;
+            if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+                return Err(not_regular());
+            }
+            u64::try_from(stat.st_size).map_err(io::Error::other)
+        };
+        names.iter().map(file_len).collect()
+    }
+
     fn create_dir(&self, path: StoragePath<'_>) -> io::Result<()> {
         let (dir, name) = self.place(path)?;
         Ok(fs::mkdirat(&dir, name, DIR_MODE)?)

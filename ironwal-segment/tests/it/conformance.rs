@@ -32,6 +32,7 @@ macro_rules! conformance_tests {
             cut_bytes_are_gone_and_growth_is_zeros,
             allocate_only_ever_grows,
             lengths_beyond_all_limits_are_errors,
+            lengths_are_told_of_many_files_at_once,
             a_directory_is_made_once,
             only_empty_directories_are_removed,
             rename_moves_a_file_and_replaces_another,
@@ -277,6 +278,26 @@ pub(crate) fn lengths_beyond_all_limits_are_errors(storage: &dyn Storage) {
         assert_eq!(refused(file.map(len)), InvalidInput, "{len}");
     }
     assert_eq!(bytes_of(&*file), b"kept");
+}
+
+pub(crate) fn lengths_are_told_of_many_files_at_once(storage: &dyn Storage) {
+    storage.create_dir(path("d")).unwrap();
+    storage.create_dir(path("d/e")).unwrap();
+    put(storage, "d/long", b"0123456789");
+    put(storage, "d/empty", b"");
+    put(storage, "f", b"kept");
+    let lens = |dir, names: &[&str]| {
+        let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
+        storage.file_lens(dir, &names)
+    };
+    let dir = path("d");
+    assert_eq!(lens(dir, &["long", "empty", "long"]).unwrap(), [10, 0, 10]);
+    assert_eq!(lens(StoragePath::ROOT, &["f"]).unwrap(), [4]);
+    assert!(lens(dir, &[]).unwrap().is_empty());
+    assert_eq!(refused(lens(dir, &["long", "absent"])), NotFound);
+    assert_eq!(refused(lens(path("absent"), &["long"])), NotFound);
+    assert_eq!(refused(lens(dir, &["long", "e"])), InvalidInput);
+    assert_eq!(refused(lens(path("f"), &["long"])), InvalidInput);
 }
 
 pub(crate) fn a_directory_is_made_once(storage: &dyn Storage) {

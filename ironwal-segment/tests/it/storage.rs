@@ -52,6 +52,8 @@ fn what_is_planted_as_a_file_is_refused_without_waiting_or_following() {
             assert_eq!(refused(storage.open(path(name), mode)), InvalidInput, "{name} {mode:?}");
         }
         assert_eq!(refused(storage.open(path(name), OpenMode::CreateNew)), AlreadyExists, "{name}");
+        let names = ["real".to_owned(), name.to_owned()];
+        assert_eq!(refused(storage.file_lens(StoragePath::ROOT, &names)), InvalidInput, "{name}");
         assert_eq!(refused(storage.lock(path(name))), InvalidInput, "{name}");
         assert_eq!(refused(storage.create_dir(path(name))), AlreadyExists, "{name}");
     }
@@ -69,6 +71,8 @@ fn what_is_planted_as_a_directory_is_refused_without_following() {
         for mode in [OpenMode::Read, OpenMode::ReadWrite, OpenMode::CreateNew] {
             assert_eq!(refused(storage.open(inside, mode)), InvalidInput, "{name} {mode:?}");
         }
+        let lens = storage.file_lens(path(name), &["f".to_owned()]);
+        assert_eq!(refused(lens), InvalidInput, "{name}");
         assert_eq!(refused(storage.lock(inside)), InvalidInput, "{name}");
         assert_eq!(refused(storage.unlink(inside)), NotADirectory, "{name}");
         assert_eq!(refused(storage.create_dir(inside)), NotADirectory, "{name}");
