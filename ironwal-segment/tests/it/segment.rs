@@ -1,8 +1,8 @@
 //! One segment that is written, read, and written again.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use ironwal_format::checksum::crc32;
@@ -34,12 +34,15 @@ struct Odd {
     /// Reads that are right before all others are of zeros.
     right_reads: AtomicUsize,
     allocations: AtomicUsize,
+    /// Where was written, and how much.
+    writes: Mutex<Vec<(u64, usize)>>,
 }
 
 impl Odd {
     fn new(below: Arc<dyn StorageFile>) -> Self {
         let right_reads = AtomicUsize::new(usize::MAX);
-        Self { below, reserves: true, right_reads, allocations: AtomicUsize::new(0) }
+        let (allocations, writes) = (AtomicUsize::new(0), Mutex::default());
+        Self { below, reserves: true, right_reads, allocations, writes }
     }
 }
 
@@ -55,6 +58,7 @@ impl StorageFile for Odd {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        self.writes.lock().unwrap().push((offset, bytes.len()));
         self.below.write_at(bytes, offset)
     }
 
@@ -95,6 +99,19 @@ fn empty() -> (Arc<StreamDir>, Arc<dyn StorageFile>) {
     dir.storage().create_dir(dir.path()).unwrap();
     let file = dir.create_segment(NAME, 0).unwrap();
     (dir, file)
+}
+
+/// Appends entries of these lengths, and gives the offset behind each frame.
+fn append_lens(dir: &StreamDir, file: &dyn StorageFile, lens: &[usize]) -> Vec<u64> {
+    let mut writer = SegmentWriter::new(dir, NAME, 16 << 20, Preallocation::Off);
+    let limits = EntryLimits::new(1 << 20, 1 << 20);
+    let append = |&len: &usize| {
+        let base = SequenceNumber::new(NAME.base.get() + writer.entry_count());
+        let mut frame = prepare_entry(&vec![b'x'; len], limits, Compression::None).unwrap();
+        writer.append(dir, file, &mut frame, FrameAt { base, synced_len: 0 }).unwrap();
+        writer.position()
+    };
+    lens.iter().map(append).collect()
 }
 
 /// Appends entries that are their numbers.
@@ -267,8 +284,8 @@ fn what_is_not_what_was_verified_is_not_written_again() {
 fn what_is_written_again_is_what_was_checked_and_not_what_was_read_before() {
     let (dir, file, scan) = filled();
     let before = contents(&*file);
-    // Two reads for the header of the segment, two for each frame.
-    for right in 0..8 {
+    // Two reads for the header of the segment, one for all frames.
+    for right in 0..3 {
         let odd = Odd { right_reads: AtomicUsize::new(right), ..Odd::new(Arc::clone(&file)) };
         let odd: Arc<dyn StorageFile> = Arc::new(odd);
         rewrite(&dir, NAME, &odd, &scan, 0).unwrap_err();
@@ -277,6 +294,50 @@ fn what_is_written_again_is_what_was_checked_and_not_what_was_read_before() {
     let odd: Arc<dyn StorageFile> = Arc::new(Odd::new(Arc::clone(&file)));
     rewrite(&dir, NAME, &odd, &scan, 0).unwrap();
     assert_eq!(contents(&*file), before);
+}
+
+/// Frames that a piece that is read holds many of, cuts in two, ends with, and is too short for.
+#[test]
+fn what_is_written_again_begins_with_the_frame_that_is_asked_for_and_leaves_nothing_out() {
+    const PIECE: usize = 256 << 10;
+    let frame = usize::try_from(HEADER_LEN).unwrap();
+    for lens in [
+        [1000; 600].as_slice(),
+        &[8, PIECE - 2 * frame - 8, 8, PIECE, 8, PIECE - frame, 3 * PIECE, 0, 0],
+        &[3 * PIECE],
+    ] {
+        let (dir, file) = empty();
+        let ends = append_lens(&dir, &*file, lens);
+        let scan = scan_segment(&dir, NAME, &file, SequenceNumber::MAX).unwrap();
+        assert_eq!(Some(&scan.valid_end), ends.last());
+        let before = contents(&*file);
+        let first = dir.header_len();
+        let starts: Vec<_> = [first].into_iter().chain(ends.iter().copied()).collect();
+        let near = starts.iter().flat_map(|&at| [at - 1, at, at + 1]);
+        for from in near.step_by(1 + starts.len() / 10) {
+            let odd = Arc::new(Odd::new(Arc::clone(&file)));
+            let shared: Arc<dyn StorageFile> = Arc::<Odd>::clone(&odd);
+            rewrite(&dir, NAME, &shared, &scan, from).unwrap();
+            assert_eq!(contents(&*file), before);
+            let mut at = match from {
+                from if from < first => 0,
+                from => starts.iter().copied().rfind(|start| *start <= from).unwrap(),
+            };
+            for (offset, len) in odd.writes.lock().unwrap().iter().filter(|(_, len)| *len > 0) {
+                assert_eq!(*offset, at, "from {from}");
+                at += *len as u64;
+            }
+            assert_eq!(at, scan.valid_end, "from {from}");
+        }
+        // What is wrong with any frame is told of that frame.
+        for &start in starts.iter().take(lens.len()).step_by(1 + starts.len() / 10) {
+            assert_eq!(file.write_at(&[0xA6], start).unwrap(), 1);
+            let error = rewrite(&dir, NAME, &file, &scan, 0).unwrap_err();
+            let ErrorKind::Frame { offset, source } = error.kind() else { panic!("{error}") };
+            assert_eq!((*offset, *source), (start, FrameError::Marker(0xA6)));
+            assert_eq!(file.write_at(&[0xA7], start).unwrap(), 1);
+        }
+    }
 }
 
 #[test]
