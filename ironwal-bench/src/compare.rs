@@ -8,6 +8,8 @@ use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
 
+use crate::sample::{self, range};
+
 /// How much is measured.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Scale {
@@ -144,8 +146,10 @@ impl fmt::Display for Comparison {
             "", "median", "fastest", "slowest", "a second", "ratio"
         )?;
         for Measured { name, nanos, ratios } in results {
-            let (fastest, slowest) = (at(nanos, 0.0), at(nanos, 1.0));
-            let (median, ratio) = (at(nanos, 0.5), at(ratios, 0.5));
+            let values = || nanos.iter().copied();
+            let (fastest, slowest) = range(values()).unwrap_or((f64::NAN, f64::NAN));
+            let median = sample::median(values()).unwrap_or(f64::NAN);
+            let ratio = sample::median(ratios.iter().copied()).unwrap_or(f64::NAN);
             writeln!(
                 f,
                 "  {name:<36} {:>12} {:>12} {:>12} {:>12.0} {ratio:>8.2}",
@@ -171,21 +175,6 @@ impl fmt::Display for Nanos {
         };
         f.pad(&text)
     }
-}
-
-/// The value that has this part of all others below it.
-fn at(values: &[f64], part: f64) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let last = sorted.len().saturating_sub(1);
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a handful of values"
-    )]
-    let index = (last as f64 * part).round() as usize;
-    sorted.get(index).copied().unwrap_or(f64::NAN)
 }
 
 fn per_operation(elapsed: Duration, count: u64) -> f64 {
@@ -217,12 +206,5 @@ mod tests {
         assert_eq!((first, second), (460, 460));
         assert!(done.results[0].ratios.iter().all(|ratio| (ratio - 1.0).abs() < 1e-9));
         assert!(done.to_string().contains("45 rounds of 10"));
-    }
-
-    #[test]
-    fn the_median_is_a_value_in_the_middle() {
-        assert!((at(&[3.0, 1.0, 2.0], 0.5) - 2.0).abs() < 1e-9);
-        assert!((at(&[3.0, 1.0, 2.0], 1.0) - 3.0).abs() < 1e-9);
-        assert!(at(&[], 0.5).is_nan());
     }
 }

@@ -12,8 +12,9 @@ pub mod sample;
 pub mod workload;
 
 use std::io;
+use std::path::Path;
 
-use ironwal::{Stream, Wal, WalOptions};
+use ironwal::{Wal, WalOptions};
 
 /// How long the entries are that are appended, unless a benchmark says otherwise.
 pub const ENTRY_LEN: usize = 128;
@@ -54,49 +55,36 @@ impl TempLog {
     }
 
     /// Where it is.
-    pub fn root(&self) -> &std::path::Path {
+    pub fn root(&self) -> &Path {
         self.root.path()
     }
 
-    /// A stream of `count` entries of [`ENTRY_LEN`] bytes.
+    /// A copy of all there is below the root: while nothing is appended, what the process would leave if it
+    /// was killed.
     ///
     /// # Errors
     ///
-    /// Those of appending.
-    pub fn filled(&self, key: &str, count: u64) -> io::Result<Stream> {
-        const BATCH: u64 = 1000;
-        let stream = self.wal.stream(key)?;
-        let entry = [b'x'; ENTRY_LEN];
-        let mut left = count;
-        while left > 0 {
-            let now = left.min(BATCH);
-            stream.append_batch((0..now).map(|_| &entry))?;
-            left -= now;
-        }
-        Ok(stream)
+    /// Those of reading and writing.
+    pub fn copy_root(&self) -> io::Result<tempfile::TempDir> {
+        let copy = tempfile::tempdir()?;
+        copy_all(self.root.path(), copy.path())?;
+        Ok(copy)
     }
+}
 
-    /// A stream of `count` entries of [`ENTRY_LEN`] bytes, each in a frame of its own, appended by
-    /// many threads so that they share syncs.
-    ///
-    /// # Errors
-    ///
-    /// Those of appending.
-    pub fn filled_one_by_one(&self, key: &str, count: u64) -> io::Result<Stream> {
-        const THREADS: u64 = 64;
-        let stream = self.wal.stream(key)?;
-        std::thread::scope(|scope| {
-            let append = |n: u64| {
-                let stream = stream.clone();
-                move || (0..n).try_for_each(|_| stream.append([b'x'; ENTRY_LEN]).map(drop))
-            };
-            let share = count / THREADS;
-            let threads: Vec<_> = (1..THREADS).map(|_| scope.spawn(append(share))).collect();
-            append(count - share * (THREADS - 1))()?;
-            threads.into_iter().try_for_each(|thread| thread.join().expect("no panic"))
-        })?;
-        Ok(stream)
+#[expect(clippy::disallowed_methods, reason = "copies what a log has left")]
+fn copy_all(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_all(&entry.path(), &to)?;
+        } else {
+            std::fs::copy(entry.path(), to)?;
+        }
     }
+    Ok(())
 }
 
 /// A number that looks random, the same for the same number: the finalizer of `SplitMix64`.

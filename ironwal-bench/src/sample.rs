@@ -68,9 +68,21 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     Some(f64::midpoint(*lower, *upper))
 }
 
+/// The lowest and the highest; nothing of nothing.
+pub fn range(values: impl IntoIterator<Item = f64>) -> Option<(f64, f64)> {
+    let both = values.into_iter().map(|value| (value, value));
+    both.reduce(|(low, high), (value, _)| (low.min(value), high.max(value)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_range_goes_from_the_lowest_to_the_highest() {
+        assert_eq!(range([4.0, -1.0, 3.0]), Some((-1.0, 4.0)));
+        assert_eq!(range([]), None);
+    }
 
     #[test]
     fn the_median_of_an_even_number_is_between_the_two_in_the_middle() {

@@ -23,6 +23,7 @@ use std::path::PathBuf;
 
 use self::by_hand::ByHand;
 pub use self::by_hand::{HEADER_LEN, create_streams_by_hand, create_streams_together};
+use crate::ENTRY_LEN;
 
 /// What goes wrong is told, and ends the measurement.
 pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -36,11 +37,13 @@ pub enum Contender {
     Reserved,
     /// The same, on a file that was filled with zeros before.
     Zeroed,
+    /// The frame and its checksum made in memory, and written nowhere.
+    Memory,
     /// The file mapped, and the checksum of what is read: no log at all, only what the machine takes.
     Mapped,
     /// The same by `pread`.
     Pread,
-    /// One `syncfs` for all that wait.
+    /// Files filled with zeros before, and one `syncfs` for all threads that wait.
     Syncfs,
     /// This log as it comes.
     Ours,
@@ -77,10 +80,11 @@ pub enum Kind {
 
 impl Contender {
     /// All there are, also those that were not built in.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Growing,
         Self::Reserved,
         Self::Zeroed,
+        Self::Memory,
         Self::Mapped,
         Self::Pread,
         Self::Syncfs,
@@ -102,6 +106,7 @@ impl Contender {
             Self::Growing => "by hand, growing",
             Self::Reserved => "by hand, reserved",
             Self::Zeroed => "by hand, zeros",
+            Self::Memory => "by hand, in memory",
             Self::Mapped => "by hand, mapped",
             Self::Pread => "by hand, pread",
             Self::Syncfs => "by hand, syncfs",
@@ -124,6 +129,7 @@ impl Contender {
             Self::Growing
             | Self::Reserved
             | Self::Zeroed
+            | Self::Memory
             | Self::Mapped
             | Self::Pread
             | Self::Syncfs => Kind::Limit,
@@ -161,6 +167,7 @@ impl Contender {
             Self::Growing
             | Self::Reserved
             | Self::Zeroed
+            | Self::Memory
             | Self::Mapped
             | Self::Pread
             | Self::Syncfs => Ok(Box::new(ByHand::open(self, plan)?)),
@@ -196,6 +203,9 @@ pub enum Durability {
     Async,
 }
 
+/// How long a segment is, unless a workload is about that.
+pub const SEGMENT_LEN: u64 = 64 << 20;
+
 /// What a log is opened for.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -207,10 +217,24 @@ pub struct Plan {
     pub stream_count: usize,
     /// How long a segment gets, in bytes, where that can be said.
     pub segment_len: u64,
-    /// How many bytes will be written to each stream at most: files by hand are made that long.
+    /// How many bytes will be written durably to each stream at most: files by hand are made that long.
     pub stream_len: u64,
     /// How long entries are, where all of them have one length.
     pub entry_len: usize,
+}
+
+impl Plan {
+    /// One stream of entries of [`ENTRY_LEN`] bytes, of which one segment of [`SEGMENT_LEN`] is written.
+    pub fn new(dir: impl Into<PathBuf>, durability: Durability) -> Self {
+        Plan {
+            dir: dir.into(),
+            durability,
+            stream_count: 1,
+            segment_len: SEGMENT_LEN,
+            stream_len: SEGMENT_LEN,
+            entry_len: ENTRY_LEN,
+        }
+    }
 }
 
 /// A log that is open.

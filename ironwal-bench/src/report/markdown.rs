@@ -5,7 +5,8 @@ use std::fmt::{self, Write as _};
 use super::machine::Machine;
 use super::trace::Calls;
 use super::{Outcome, Settings, head, number_of};
-use crate::contender::Contender;
+use crate::contender::{Contender, Kind};
+use crate::sample::range;
 
 /// All of it.
 pub(super) fn report(
@@ -28,27 +29,60 @@ pub(super) fn report(
         writeln!(text, "**Everything that is counted was divided by {divisor}.**\n")?;
     }
     goals(&mut text, outcomes)?;
+    durability(&mut text, outcomes, calls)?;
     for outcome in outcomes {
         table(&mut text, outcome)?;
     }
-    for Calls { workload, contender, syncs, .. } in calls.iter().filter(|calls| calls.is_lax()) {
-        let name = contender.name();
-        writeln!(
-            text,
-            "**{name} makes {syncs:.2} syncs for each durable append of {workload}.**\n"
-        )?;
-    }
     if !calls.is_empty() {
         text.push_str("## System calls for each operation\n\n");
-        text.push_str(
-            "| workload | | syncs | writes | all |\n| --- | --- | ---: | ---: | ---: |\n",
-        );
-        for Calls { workload, contender, syncs, writes, all } in calls {
+        text.push_str("| workload | | syncs | synced writes | writes | all |\n");
+        text.push_str("| --- | --- | ---: | ---: | ---: | ---: |\n");
+        for Calls { workload, contender, syncs, synced_writes, writes, all, .. } in calls {
             let name = contender.name();
-            writeln!(text, "| {workload} | {name} | {syncs:.2} | {writes:.2} | {all:.2} |")?;
+            writeln!(
+                text,
+                "| {workload} | {name} | {syncs:.2} | {synced_writes:.2} | {writes:.2} | {all:.2} |"
+            )?;
         }
     }
     Ok(text)
+}
+
+/// A line for each log that says of appends that they are durable: whether it synced.
+pub(super) fn durability(text: &mut String, outcomes: &[Outcome], calls: &[Calls]) -> fmt::Result {
+    let strict: Vec<_> = outcomes.iter().filter(|outcome| outcome.workload.is_strict()).collect();
+    if strict.is_empty() {
+        return Ok(());
+    }
+    text.push_str(
+        "## Who synced\n\nCalls that make durable, for each append that one thread was told to be durable, \
+         as `strace` saw them. That they were made does not say that they covered the entry.\n\n",
+    );
+    let was_measured = |contender: &Contender| {
+        let mut rows = strict.iter().flat_map(|outcome| &outcome.rows);
+        contender.kind() != Kind::Limit && rows.any(|row| row.contender == *contender)
+    };
+    for contender in Contender::ALL.iter().filter(|contender| was_measured(contender)) {
+        let was_strict = |id| strict.iter().any(|outcome| outcome.workload.id == id);
+        let own = calls.iter().filter(|calls| calls.contender == *contender);
+        let own: Vec<_> = own.filter(|calls| was_strict(calls.workload)).collect();
+        let verdict = if own.is_empty() {
+            "not looked at"
+        } else if own.iter().all(|calls| calls.has_synced()) {
+            "synced each"
+        } else if own.iter().all(|calls| calls.has_synced() || calls.hiding > 0.0) {
+            "**not seen to sync each, but the kernel works for it unseen (io_uring)**"
+        } else {
+            "**did not sync each**"
+        };
+        write!(text, "- {}: {verdict}", contender.name())?;
+        for calls in own {
+            write!(text, "; {} in {}", number_of(calls.durable()), calls.workload)?;
+        }
+        text.push('\n');
+    }
+    text.push('\n');
+    Ok(())
 }
 
 fn goals(text: &mut String, outcomes: &[Outcome]) -> fmt::Result {
@@ -99,13 +133,11 @@ fn table(text: &mut String, outcome: &Outcome) -> fmt::Result {
         if let (Some(error), false) = (&row.error, row.samples.is_empty()) {
             write!(name, " (failed in round {}: {error})", row.samples.len() + 1)?;
         }
-        let Some(median) = row.median() else {
+        let (Some(median), Some((lowest, highest))) = (row.median(), range(row.values())) else {
             let error = row.error.as_deref().unwrap_or("not measured");
             writeln!(text, "| {name} | {error} |")?;
             continue;
         };
-        let lowest = row.values().fold(f64::INFINITY, f64::min);
-        let highest = row.values().fold(0.0, f64::max);
         let times =
             ours.map_or(String::new(), |ours| format!("{:.2}", outcome.times(ours, median)));
         write!(

@@ -4,6 +4,7 @@ mod machine;
 mod markdown;
 mod page;
 mod plot;
+mod strace;
 mod trace;
 
 use std::path::{Path, PathBuf};

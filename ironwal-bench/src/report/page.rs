@@ -58,14 +58,15 @@ pub(super) fn page(
     }
     if !calls.is_empty() {
         text.push_str("<h2>System calls for each operation</h2>");
-        text.push_str("<table><tr><th><th>who<th>syncs<th>writes<th>all</tr>");
+        text.push_str("<table><tr><th><th>who<th>syncs<th>synced writes<th>writes<th>all</tr>");
         for call in calls {
             write!(
                 text,
-                "<tr><td>{}<td>{}<td>{:.2}<td>{:.2}<td>{:.2}</tr>",
+                "<tr><td>{}<td>{}<td>{:.2}<td>{:.2}<td>{:.2}<td>{:.2}</tr>",
                 call.workload,
                 call.contender.name(),
                 call.syncs,
+                call.synced_writes,
                 call.writes,
                 call.all
             )?;

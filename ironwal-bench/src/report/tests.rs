@@ -37,6 +37,31 @@ fn the_best_peer_is_another_log_and_perhaps_not_that_one() {
 }
 
 #[test]
+fn who_did_not_sync_is_named() {
+    let values = [Contender::Growing, Contender::Ours, Contender::WalDb, Contender::Walrus];
+    let outcomes = [outcome("W1", &values.map(|contender| (contender, 1.0)))];
+    let calls = |contender, syncs, synced_writes| Calls {
+        workload: "W1",
+        contender,
+        syncs,
+        synced_writes,
+        writes: 1.0,
+        hiding: 0.0,
+        all: 4.0,
+    };
+    let calls = [calls(Contender::Ours, 0.4, 0.6), calls(Contender::WalDb, 0.0, 0.5)];
+    let mut text = String::new();
+    markdown::durability(&mut text, &outcomes, &calls).expect("memory");
+    let lines: Vec<_> = text.lines().filter(|line| line.starts_with("- ")).collect();
+    let expected = [
+        "- IronWal: synced each; 1.00 in W1",
+        "- wal-db: **did not sync each**; 0.50 in W1",
+        "- walrus: not looked at",
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
 fn numbers_are_read_by_people() {
     assert_eq!(number_of(1_234_567.8), "1,234,568");
     assert_eq!(number_of(999.6), "1000");

@@ -1,12 +1,12 @@
 //! Counts system calls: whether a log syncs when it says so, and how many calls an operation takes.
 
-use std::collections::BTreeMap;
 use std::process::Command;
 
 use serde::Serialize;
 
+use super::strace::{self, Counted};
 use super::{Settings, child, output, say};
-use crate::contender::{Contender, Kind, Result};
+use crate::contender::{Contender, Result};
 use crate::workload::{Work, Workload};
 
 /// The system calls of one contender in one workload, for each operation.
@@ -17,17 +17,25 @@ pub(super) struct Calls {
     pub contender: Contender,
     /// Calls that make durable, for each operation.
     pub syncs: f64,
+    /// Writes that are durable when they return.
+    pub synced_writes: f64,
     /// Calls that write.
     pub writes: f64,
+    /// Calls that let the kernel do what is not seen.
+    pub hiding: f64,
     /// Calls of any kind.
     pub all: f64,
 }
 
 impl Calls {
-    /// Whether it said of appends that they were durable, and made fewer syncs.
-    pub(super) fn is_lax(&self) -> bool {
-        let is_strict = Workload::find(self.workload).is_some_and(Workload::is_strict);
-        is_strict && self.contender.kind() != Kind::Limit && self.syncs < 0.99
+    /// How often an append made something durable.
+    pub(super) fn durable(&self) -> f64 {
+        self.syncs + self.synced_writes
+    }
+
+    /// Whether it made something durable for each append.
+    pub(super) fn has_synced(&self) -> bool {
+        self.durable() >= 0.99
     }
 }
 
@@ -41,9 +49,6 @@ fn by_name<S: serde::Serializer>(
 
 /// What is traced: appends and batches of one thread.
 const TRACED: &[&str] = &["W1", "W5", "W6"];
-const SYNCS: &[&str] = &["fsync", "fdatasync", "msync", "sync_file_range", "syncfs"];
-const WRITES: &[&str] = &["write", "pwrite64", "writev", "pwritev", "pwritev2"];
-
 /// Runs each of [`TRACED`] twice below `strace`, with 200 appends and with 1,200, so that opening is left out.
 pub(super) fn count(settings: &Settings) -> Vec<Calls> {
     if Command::new("strace").arg("-V").output().is_err() {
@@ -66,50 +71,38 @@ fn traced(settings: &Settings, workload: &'static Workload, contender: Contender
     let Work::Append(_) = workload.work else { return Err("no appends".into()) };
     let (few, many) =
         (one(settings, workload, contender, 200)?, one(settings, workload, contender, 1200)?);
-    let each = |names: Option<&[&str]>| {
-        let sum = |calls: &BTreeMap<String, u64>| {
-            let counted = calls
-                .iter()
-                .filter(|(name, _)| names.is_none_or(|names| names.contains(&name.as_str())));
-            counted.map(|(_, count)| count).sum::<u64>()
-        };
+    let each = |field: fn(Counted) -> u64| {
         #[expect(clippy::cast_precision_loss, reason = "there are not 2^52 calls")]
-        let each = sum(&many).saturating_sub(sum(&few)) as f64 / 1000.0;
+        let each = field(many).saturating_sub(field(few)) as f64 / 1000.0;
         each
     };
     Ok(Calls {
         workload: workload.id,
         contender,
-        syncs: each(Some(SYNCS)),
-        writes: each(Some(WRITES)),
-        all: each(None),
+        syncs: each(|counted| counted.syncs),
+        synced_writes: each(|counted| counted.synced_writes),
+        writes: each(|counted| counted.writes),
+        hiding: each(|counted| counted.hiding),
+        all: each(|counted| counted.all),
     })
 }
 
-/// How often each system call was made.
+/// The system calls of a process that appends so often.
 fn one(
     settings: &Settings,
     workload: &'static Workload,
     contender: Contender,
     count: u64,
-) -> Result<BTreeMap<String, u64>> {
+) -> Result<Counted> {
     let dir = tempfile::tempdir_in(&settings.dir)?;
     let log = tempfile::NamedTempFile::new()?;
-    let measured =
-        child(settings, (workload, contender), dir.path(), &["--count", &count.to_string()])?;
+    // Files are called by the names that they are opened with.
+    let at = dir.path().canonicalize()?;
+    let measured = child(settings, (workload, contender), &at, &["--count", &count.to_string()])?;
     let mut command = Command::new("strace");
-    command
-        .args(["-f", "-c", "-U", "calls,name", "-o"])
-        .arg(log.path())
-        .arg(measured.get_program());
+    command.args(["-f", "-y", "-s", "0", "-o"]).arg(log.path()).arg(measured.get_program());
     command.args(measured.get_args());
     command.envs(measured.get_envs().filter_map(|(name, value)| Some((name, value?))));
     output(command, contender)?;
-    let text = std::fs::read_to_string(log.path())?;
-    let counted = text.lines().filter_map(|line| {
-        let mut words = line.split_whitespace();
-        let count = words.next()?.parse().ok()?;
-        Some((words.next()?.to_owned(), count))
-    });
-    Ok(counted.filter(|(name, _)| name != "total").collect())
+    Ok(strace::count(&String::from_utf8_lossy(&std::fs::read(log.path())?)))
 }

@@ -8,21 +8,36 @@ use std::time::Instant;
 use hdrhistogram::Histogram;
 
 use super::{Appends, Effort};
-use crate::contender::{Contender, Durability, Log, Plan, Result};
+use crate::contender::{Contender, Durability, Log, Plan, Result, SEGMENT_LEN};
 use crate::sample::Sample;
 use crate::{ENTRY_LEN, mix, noise, process};
 
-const SEGMENT_LEN: u64 = 64 << 20;
 /// Of calls that take less than the clock, one in so many is timed.
 const TIMED: u64 = 64;
-/// The phases of what goes on for some time: calls that begin in the second one count.
+/// The phases of what goes on for some time: calls that begin in the second one count, and one at least.
 const WARMING: u8 = 0;
 const MEASURING: u8 = 1;
 const OVER: u8 = 2;
 
 /// Entries that nothing makes smaller.
-pub(super) fn entries() -> Vec<[u8; ENTRY_LEN]> {
-    (0..1024).map(noise).collect()
+struct Entries(Vec<[u8; ENTRY_LEN]>);
+
+impl Entries {
+    fn new() -> Self {
+        Self((0..1024).map(noise).collect())
+    }
+
+    /// Appends so many of them, beginning with one that the dice choose.
+    fn append(&self, log: &dyn Log, stream: usize, dice: usize, count: usize) -> Result<()> {
+        let first = dice % (self.0.len() + 1 - count);
+        match self.0.get(first..first + count).ok_or("no entries")? {
+            [entry] => log.append(stream, entry),
+            entries => {
+                let entries: Vec<&[u8]> = entries.iter().map(AsRef::as_ref).collect();
+                log.append_batch(stream, &entries)
+            }
+        }
+    }
 }
 
 pub(super) fn run(
@@ -39,16 +54,9 @@ pub(super) fn run(
         (_, 0..=64) => SEGMENT_LEN / 4,
         _ => SEGMENT_LEN / 64,
     };
-    let plan = Plan {
-        dir: dir.to_owned(),
-        durability,
-        stream_count,
-        segment_len: SEGMENT_LEN,
-        stream_len,
-        entry_len: ENTRY_LEN,
-    };
+    let plan = Plan { stream_count, stream_len, ..Plan::new(dir, durability) };
     let log = contender.open(&plan)?;
-    let entries = entries();
+    let entries = Entries::new();
     warm_up(&*log, stream_count, &entries)?;
     process::settle(dir)?;
     let phase = AtomicU8::new(WARMING);
@@ -94,12 +102,11 @@ pub(super) fn run(
 }
 
 /// The streams are there, and their files, before anything is timed.
-fn warm_up(log: &dyn Log, stream_count: usize, entries: &[[u8; ENTRY_LEN]]) -> Result<()> {
-    let entry = entries.first().ok_or("no entries")?;
+fn warm_up(log: &dyn Log, stream_count: usize, entries: &Entries) -> Result<()> {
     crate::share(16.min(stream_count as u64), stream_count as u64, |thread, _| {
         let step = 16.min(stream_count);
         let first = usize::try_from(thread)?;
-        (first..stream_count).step_by(step).try_for_each(|stream| log.append(stream, entry))
+        (first..stream_count).step_by(step).try_for_each(|stream| entries.append(log, stream, 0, 1))
     })
 }
 
@@ -108,7 +115,7 @@ type Counted = (Instant, u64, Histogram<u64>);
 
 struct Thread<'a> {
     log: &'a dyn Log,
-    entries: &'a [[u8; ENTRY_LEN]],
+    entries: &'a Entries,
     batch: usize,
     stream_count: usize,
     own: Option<usize>,
@@ -126,11 +133,15 @@ impl Thread<'_> {
         }
         let started = Instant::now();
         let mut calls = 0;
-        while phase.load(Ordering::Relaxed) != OVER {
+        // One call counts, however slow the one before it was.
+        loop {
             let begun = Instant::now();
             self.append()?;
             nanos.record(u64::try_from(begun.elapsed().as_nanos())?)?;
             calls += 1;
+            if phase.load(Ordering::Relaxed) == OVER {
+                break;
+            }
         }
         Ok((started, calls, nanos))
     }
@@ -158,15 +169,7 @@ impl Thread<'_> {
             Some(own) => own,
             None => usize::try_from(dice % self.stream_count as u64)?,
         };
-        let first = usize::try_from(dice >> 32)? % (self.entries.len() + 1 - self.batch);
-        match self.batch {
-            1 => self.log.append(stream, self.entries.get(first).ok_or("no entry")?),
-            batch => {
-                let entries = self.entries.get(first..first + batch).ok_or("no entries")?;
-                let entries: Vec<&[u8]> = entries.iter().map(AsRef::as_ref).collect();
-                self.log.append_batch(stream, &entries)
-            }
-        }
+        self.entries.append(self.log, stream, usize::try_from(dice >> 32)?, self.batch)
     }
 }
 
@@ -181,23 +184,13 @@ pub(super) fn bytes(
     let batch_len = (batch * ENTRY_LEN) as u64;
     let batch_count = (payload_len / batch_len).max(1);
     let framed = crate::contender::HEADER_LEN as u64 + batch_len + 4 * batch as u64;
-    let plan = Plan {
-        dir: dir.to_owned(),
-        durability,
-        stream_count: 1,
-        segment_len: SEGMENT_LEN,
-        stream_len: framed * batch_count,
-        entry_len: ENTRY_LEN,
-    };
+    let plan = Plan { stream_len: framed * batch_count, ..Plan::new(dir, durability) };
     process::settle(dir)?;
     let before = process::device_written_len(dir)?.ok_or("the device does not tell")?;
     let log = contender.open(&plan)?;
-    let entries = entries();
+    let entries = Entries::new();
     for turn in 0..batch_count {
-        let first = usize::try_from(mix(turn))? % (entries.len() + 1 - batch);
-        let entries = entries.get(first..first + batch).ok_or("no entries")?;
-        let entries: Vec<&[u8]> = entries.iter().map(AsRef::as_ref).collect();
-        log.append_batch(0, &entries)?;
+        entries.append(&*log, 0, usize::try_from(mix(turn))?, batch)?;
     }
     drop(log);
     process::settle(dir)?;

@@ -3,10 +3,10 @@
 use super::open::Left;
 use super::{Appends, Goal, Than, Unit, Work, Workload};
 use crate::contender::Contender::{
-    Growing, Mapped, Okaywal, Ours, OursPread, OursZeros, PeerIronwal, PeerIronwalMmap, Pread,
-    RaftEngine, Reserved, RocksDb, Syncfs, WalDb, Walrus, Zeroed,
+    Growing, Mapped, Memory, Okaywal, Ours, OursPread, OursZeros, PeerIronwal, PeerIronwalMmap,
+    Pread, RaftEngine, Reserved, RocksDb, Syncfs, WalDb, Walrus, Zeroed,
 };
-use crate::contender::{Contender, Durability};
+use crate::contender::{Contender, Durability, SEGMENT_LEN};
 
 const STRICT_PEERS: &[Contender] = &[
     Growing,
@@ -25,7 +25,13 @@ const SHARED: &[Contender] =
     &[Ours, OursZeros, Okaywal, RaftEngine, WalDb, Walrus, RocksDb, PeerIronwal];
 const OWN_FILES: &[Contender] =
     &[Reserved, Zeroed, Ours, OursZeros, Okaywal, RaftEngine, WalDb, RocksDb, PeerIronwal];
-const ASYNC: &[Contender] = &[Growing, Ours, RaftEngine, WalDb, Walrus, RocksDb, PeerIronwal];
+/// With so many files, one sync of the whole file system may be less than one of each.
+const MANY_FILES: &[Contender] =
+    &[Reserved, Zeroed, Syncfs, Ours, OursZeros, Okaywal, RaftEngine, WalDb, RocksDb, PeerIronwal];
+const ASYNC: &[Contender] =
+    &[Memory, Growing, Ours, RaftEngine, WalDb, Walrus, RocksDb, PeerIronwal];
+const ASYNC_WRITERS: &[Contender] =
+    &[Growing, Ours, RaftEngine, WalDb, Walrus, RocksDb, PeerIronwal];
 
 const fn strict(thread_count: usize, stream_count: usize, batch: usize) -> Work {
     let durability = Durability::Strict;
@@ -45,6 +51,12 @@ const fn relaxed(thread_count: usize, count: u64) -> Work {
 const fn goal(who: Contender, factor: f64, than: Than) -> Goal {
     Goal { who, factor, than }
 }
+
+const OVER_MANY_FILES: &[Goal] =
+    &[goal(Ours, 1.15, Than::BestOfOwnFiles), goal(Ours, 1.0, Than::BestOfSharedLogs)];
+const AS_FAST_AS_WRITING: &[Goal] = &[goal(Ours, 0.95, Than::One(Growing))];
+const RANDOM_GETS: &[Goal] =
+    &[goal(Ours, 1.0 / 1.5, Than::One(Mapped)), goal(OursPread, 1.0 / 1.3, Than::One(Pread))];
 
 /// Every workload, in the order of the report.
 pub const ALL: &[Workload] = &[
@@ -89,16 +101,16 @@ pub const ALL: &[Workload] = &[
         id: "W4",
         title: "Strict, 16 threads over 1,024 streams",
         unit: Unit::Rate,
-        contenders: OWN_FILES,
-        goals: &[goal(Ours, 1.15, Than::BestOfOwnFiles), goal(Ours, 1.0, Than::BestOfSharedLogs)],
+        contenders: MANY_FILES,
+        goals: OVER_MANY_FILES,
         work: strict(16, 1024, 1),
     },
     Workload {
         id: "W4-64",
         title: "Strict, 64 threads over 1,024 streams",
         unit: Unit::Rate,
-        contenders: OWN_FILES,
-        goals: &[goal(Ours, 1.15, Than::BestOfOwnFiles), goal(Ours, 1.0, Than::BestOfSharedLogs)],
+        contenders: MANY_FILES,
+        goals: OVER_MANY_FILES,
         work: strict(64, 1024, 1),
     },
     Workload {
@@ -126,15 +138,31 @@ pub const ALL: &[Workload] = &[
         title: "Async, 2 threads, a stream each",
         unit: Unit::Rate,
         contenders: ASYNC,
-        goals: &[goal(Ours, 0.95, Than::One(Growing))],
+        goals: AS_FAST_AS_WRITING,
         work: relaxed(2, 500_000),
+    },
+    Workload {
+        id: "W7-4",
+        title: "Async, 4 threads, a stream each",
+        unit: Unit::Rate,
+        contenders: ASYNC,
+        goals: AS_FAST_AS_WRITING,
+        work: relaxed(4, 250_000),
+    },
+    Workload {
+        id: "W7-8",
+        title: "Async, 8 threads, a stream each",
+        unit: Unit::Rate,
+        contenders: ASYNC,
+        goals: AS_FAST_AS_WRITING,
+        work: relaxed(8, 120_000),
     },
     Workload {
         id: "W7-16",
         title: "Async, 16 threads, a stream each",
         unit: Unit::Rate,
         contenders: ASYNC,
-        goals: &[goal(Ours, 0.95, Than::One(Growing))],
+        goals: AS_FAST_AS_WRITING,
         work: relaxed(16, 60_000),
     },
     Workload {
@@ -151,21 +179,15 @@ pub const ALL: &[Workload] = &[
             PeerIronwal,
             PeerIronwalMmap,
         ],
-        goals: &[
-            goal(Ours, 1.0 / 1.5, Than::One(Mapped)),
-            goal(OursPread, 1.0 / 1.3, Than::One(Pread)),
-        ],
-        work: Work::Get { entry_count: 1_000_000, segment_len: super::read::SEGMENT_LEN },
+        goals: RANDOM_GETS,
+        work: Work::Get { entry_count: 1_000_000, segment_len: SEGMENT_LEN },
     },
     Workload {
         id: "W8-active",
         title: "random get, 1,000,000 entries in the active segment",
         unit: Unit::Nanoseconds,
         contenders: &[Mapped, Pread, Ours, OursPread],
-        goals: &[
-            goal(Ours, 1.0 / 1.5, Than::One(Mapped)),
-            goal(OursPread, 1.0 / 1.3, Than::One(Pread)),
-        ],
+        goals: RANDOM_GETS,
         work: Work::Get { entry_count: 1_000_000, segment_len: 1 << 30 },
     },
     Workload {
@@ -212,7 +234,7 @@ pub const ALL: &[Workload] = &[
         id: "W11-async",
         title: "bytes to the device, 100 MB in Async batches of 100",
         unit: Unit::Ratio,
-        contenders: ASYNC,
+        contenders: ASYNC_WRITERS,
         goals: &[goal(Ours, 1.0 / 1.05, Than::One(Growing))],
         work: Work::Bytes { payload_len: 100_000_000, batch: 100, durability: Durability::Async },
     },

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 pub use self::catalogue::ALL;
 pub use self::open::Left;
-use crate::contender::{Contender, Durability, Result};
+use crate::contender::{Contender, Durability, Result, SEGMENT_LEN};
 use crate::process;
 use crate::sample::Sample;
 
@@ -217,7 +217,7 @@ impl Workload {
             }
             Work::Scan { entry_count, entry_len } => {
                 let count = effort.some(entry_count);
-                read::fill(contender, dir, (count, entry_len), read::SEGMENT_LEN)?;
+                read::fill(contender, dir, (count, entry_len), SEGMENT_LEN)?;
             }
             Work::Open(left) => unfinished = left.prepare(contender, dir, effort)?,
             Work::Append(_) | Work::Bytes { .. } | Work::Memory { .. } | Work::Create { .. } => {}

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::contender::{Contender, Durability, Kind, Log, Plan, Result};
 use crate::sample::Sample;
-use crate::{ENTRY_LEN, noise, process};
+use crate::{ENTRY_LEN, copy_all, noise, process};
 
 use super::Effort;
 
@@ -22,22 +22,13 @@ pub enum Left {
 
 impl Left {
     fn plan(self, dir: &Path) -> Plan {
-        let stream_count = match self {
-            Self::Streams(count) => usize::try_from(count).unwrap_or(usize::MAX),
-            Self::Segments(_) | Self::Active(_) => 1,
-        };
-        let segment_len = match self {
-            Self::Segments(_) => 4096,
-            Self::Streams(_) => 64 << 20,
-            Self::Active(_) => 256 << 20,
-        };
-        Plan {
-            dir: dir.join("log"),
-            durability: Durability::Async,
-            stream_count,
-            segment_len,
-            stream_len: 1 << 30,
-            entry_len: ENTRY_LEN,
+        let plan = Plan::new(dir.join("log"), Durability::Async);
+        match self {
+            Self::Segments(_) => Plan { segment_len: 4096, ..plan },
+            Self::Streams(count) => {
+                Plan { stream_count: usize::try_from(count).unwrap_or(usize::MAX), ..plan }
+            }
+            Self::Active(_) => Plan { segment_len: 256 << 20, ..plan },
         }
     }
 
@@ -89,21 +80,6 @@ impl Left {
         std::fs::remove_dir_all(&copy)?;
         Ok(Sample::new(took.as_secs_f64() * 1e3))
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "copies what a benchmark left")]
-fn copy_all(from: &Path, to: &Path) -> Result<()> {
-    std::fs::create_dir_all(to)?;
-    for entry in std::fs::read_dir(from)? {
-        let entry = entry?;
-        let to = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy_all(&entry.path(), &to)?;
-        } else {
-            std::fs::copy(entry.path(), to)?;
-        }
-    }
-    Ok(())
 }
 
 /// How many bytes of the disk all below a directory takes.

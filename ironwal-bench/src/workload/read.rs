@@ -6,25 +6,17 @@ use std::time::Instant;
 use hdrhistogram::Histogram;
 
 use super::Effort;
-use crate::contender::{Contender, Durability, Kind, Plan, Result};
+use crate::contender::{Contender, Durability, Kind, Plan, Result, SEGMENT_LEN};
 use crate::sample::Sample;
 use crate::{ENTRY_LEN, mix};
 
-pub(super) const SEGMENT_LEN: u64 = 64 << 20;
 /// One `get` in so many is timed alone.
 const TIMED: u64 = 64;
 /// What is done once for each segment is done after so many.
 const WARM_UP: u64 = 20_000;
 
 fn plan(dir: &Path, entry_len: usize, segment_len: u64) -> Plan {
-    Plan {
-        dir: dir.join("log"),
-        durability: Durability::Async,
-        stream_count: 1,
-        segment_len,
-        stream_len: 4 << 30,
-        entry_len,
-    }
+    Plan { segment_len, entry_len, ..Plan::new(dir.join("log"), Durability::Async) }
 }
 
 /// Appends so many entries of so many bytes to one stream, one after the other.

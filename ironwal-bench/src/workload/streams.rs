@@ -7,18 +7,7 @@ use crate::contender::{
     Contender, Durability, Kind, Plan, Result, create_streams_by_hand, create_streams_together,
 };
 use crate::sample::Sample;
-use crate::{ENTRY_LEN, noise, process};
-
-fn plan(dir: &Path, durability: Durability, stream_count: usize) -> Plan {
-    Plan {
-        dir: dir.to_owned(),
-        durability,
-        stream_count,
-        segment_len: 64 << 20,
-        stream_len: 1 << 20,
-        entry_len: ENTRY_LEN,
-    }
-}
+use crate::{noise, process};
 
 /// Megabytes over those of the process before it opened the log.
 pub(super) fn memory(
@@ -30,7 +19,8 @@ pub(super) fn memory(
     const ROUNDS: usize = 100;
     let entry = noise(1);
     let before = process::resident_len()?;
-    let log = contender.open(&plan(dir, Durability::Async, stream_count))?;
+    let plan = Plan { stream_count, ..Plan::new(dir, Durability::Async) };
+    let log = contender.open(&plan)?;
     (0..stream_count).try_for_each(|stream| log.append(stream, &entry))?;
     for _ in 0..ROUNDS {
         (0..busy_count).try_for_each(|stream| log.append(stream, &entry))?;
@@ -69,7 +59,8 @@ pub(super) fn create(
         }
         begun
     } else {
-        let log = contender.open(&plan(dir, Durability::Strict, stream_count))?;
+        let plan = Plan { stream_count, ..Plan::new(dir, Durability::Strict) };
+        let log = contender.open(&plan)?;
         let begun = Instant::now();
         crate::share(threads, count, |thread, _| {
             (first(thread)..first(thread + 1))

@@ -1,14 +1,18 @@
 //! Files written and read as a program would that needs no log: what the machine can do.
 #![expect(clippy::disallowed_methods, reason = "goes past the log on purpose")]
 
+mod create;
+mod shared_sync;
+
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
-use std::sync::{Barrier, Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use ironwal::storage::{OpenMode, StdStorage, Storage, StoragePath};
 
+pub use self::create::{create_streams_by_hand, create_streams_together};
+use self::shared_sync::SharedSync;
 use super::{Contender, Durability, Log, Plan, Result};
 
 /// As long as the header that this log writes in front of each entry.
@@ -23,6 +27,8 @@ pub(super) struct ByHand {
     contender: Contender,
     plan: Plan,
     files: Vec<OnceLock<Mutex<Growing>>>,
+    /// The directory of all of them, where one sync serves whoever waits.
+    together: Option<(File, SharedSync)>,
     mapped: OnceLock<Bytes>,
     reader: OnceLock<File>,
 }
@@ -38,10 +44,12 @@ impl ByHand {
     pub(super) fn open(contender: Contender, plan: &Plan) -> Result<Self> {
         std::fs::create_dir_all(&plan.dir)?;
         let files: Vec<_> = (0..plan.stream_count).map(|_| OnceLock::new()).collect();
+        let shares = (contender == Contender::Syncfs).then(|| File::open(&plan.dir)).transpose()?;
         Ok(ByHand {
             contender,
             plan: plan.clone(),
             files,
+            together: shares.map(|dir| (dir, SharedSync::default())),
             mapped: OnceLock::new(),
             reader: OnceLock::new(),
         })
@@ -61,7 +69,7 @@ impl ByHand {
             if self.contender == Contender::Reserved {
                 rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, len)?;
             }
-            if self.contender == Contender::Zeroed {
+            if matches!(self.contender, Contender::Zeroed | Contender::Syncfs) {
                 let zeros = vec![0; 1 << 20];
                 let mut at = 0;
                 while at < len {
@@ -81,19 +89,29 @@ impl ByHand {
         let Growing { file, at, frame } = &mut *growing;
         frame.clear();
         fill(frame);
+        if self.contender == Contender::Memory {
+            std::hint::black_box(crc32fast::hash(frame));
+            return Ok(());
+        }
         let end = *at + frame.len() as u64;
-        let is_ready = matches!(self.contender, Contender::Reserved | Contender::Zeroed);
-        if is_ready && self.plan.durability == Durability::Strict && end > self.plan.stream_len {
+        let is_strict = self.plan.durability == Durability::Strict;
+        let is_ready = self.contender != Contender::Growing;
+        if is_ready && is_strict && end > self.plan.stream_len {
             return Err(
                 "more was written than there is space made ready for: take fewer seconds".into()
             );
         }
         file.write_all_at(frame, *at)?;
         *at = end;
-        if self.plan.durability == Durability::Strict {
-            file.sync_data()?;
+        match &self.together {
+            _ if !is_strict => Ok(()),
+            None => Ok(file.sync_data()?),
+            Some((dir, shared)) => {
+                // Others may write to the file while this thread waits.
+                drop(growing);
+                shared.wait(|| Ok(rustix::fs::syncfs(dir)?))
+            }
         }
-        Ok(())
     }
 
     fn reader(&self, stream: usize) -> Result<&File> {
@@ -165,62 +183,4 @@ impl Log for ByHand {
         }
         Ok(read)
     }
-}
-
-/// Makes so many directories with a file and an entry in each, durably, as a careful program does.
-///
-/// # Errors
-///
-/// Those of the file system.
-pub fn create_streams_by_hand(
-    root: &Path,
-    numbers: std::ops::Range<u64>,
-    entry: &[u8],
-) -> Result<()> {
-    let root_dir = File::open(root)?;
-    for number in numbers {
-        let dir = root.join(format!("stream-{number}"));
-        std::fs::create_dir(&dir)?;
-        let file = File::create_new(dir.join("segment"))?;
-        file.write_all_at(entry, 0)?;
-        file.sync_data()?;
-        File::open(&dir)?.sync_all()?;
-        root_dir.sync_all()?;
-    }
-    Ok(())
-}
-
-/// Makes so many streams by so many threads, which make one each and then share one sync of the whole file
-/// system.
-///
-/// # Errors
-///
-/// Those of the file system.
-pub fn create_streams_together(
-    root: &Path,
-    thread_count: usize,
-    count: u64,
-    entry: &[u8],
-) -> Result<()> {
-    let root_dir = File::open(root)?;
-    let turn = Barrier::new(thread_count);
-    let threads = thread_count as u64;
-    crate::share(threads, threads, |thread, _| {
-        for round in 0..count.div_ceil(threads) {
-            let number = round * threads + thread;
-            let made = if number < count { create_unsynced(root, number, entry) } else { Ok(()) };
-            let synced =
-                if turn.wait().is_leader() { rustix::fs::syncfs(&root_dir) } else { Ok(()) };
-            turn.wait();
-            made?;
-            synced?;
-        }
-        Ok(())
-    })
-}
-
-fn create_unsynced(root: &Path, number: u64, entry: &[u8]) -> Result<()> {
-    let dir = root.join(format!("stream-{number}"));
-    std::fs::create_dir(&dir)?;
-    Ok(File::create_new(dir.join("segment"))?.write_all_at(entry, 0)?)
 }
