@@ -164,7 +164,7 @@ impl fmt::Display for Comparison {
 }
 
 /// A time as people read it.
-struct Nanos(f64);
+pub(crate) struct Nanos(pub(crate) f64);
 
 impl fmt::Display for Nanos {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,14 +1,19 @@
 //! Workloads of IronWal's benchmarks.
 //!
-//! [`contender`] is who is measured, [`workload`] what is done, [`report`] does it in turn. What `benches/` and
-//! `src/bin/` share is here.
+//! [`contender`] is who is measured, [`workload`] what is done, [`report`] does it in turn. [`scale`] tells
+//! what this log costs as it gets larger, [`soak`] as time goes by. What `benches/` and `src/bin/` share is
+//! here.
 #![forbid(unsafe_code)]
 
+mod child;
 pub mod compare;
 pub mod contender;
+mod line;
 pub mod process;
 pub mod report;
 pub mod sample;
+pub mod scale;
+pub mod soak;
 pub mod workload;
 
 use std::io;

@@ -9,6 +9,8 @@ use clap::{Args, Parser, Subcommand};
 use ironwal_bench::contender::{Contender, Result};
 use ironwal_bench::process;
 use ironwal_bench::report::{self, Settings};
+use ironwal_bench::scale::{self, Dimension, Operation};
+use ironwal_bench::soak;
 use ironwal_bench::workload::{Effort, Workload};
 
 #[derive(Debug, Parser)]
@@ -26,6 +28,12 @@ enum Command {
     Measure(MeasureArguments),
     /// Lists the workloads.
     List,
+    /// Measures what operations cost as a log gets larger, and writes a report.
+    Scale(ScaleArguments),
+    /// Runs one operation at one size, and prints what it gave as JSON.
+    MeasureScale(MeasureScaleArguments),
+    /// Lets a log run at full speed, with readers that check it, and writes a report.
+    Soak(SoakArguments),
 }
 
 #[derive(Debug, Args)]
@@ -64,6 +72,56 @@ struct MeasureArguments {
     effort: EffortArguments,
 }
 
+#[derive(Debug, Args)]
+struct ScaleArguments {
+    /// Where the logs are written: the file system that is measured.
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// Where the report is written.
+    #[arg(long, default_value = "target/bench-report")]
+    out: PathBuf,
+    /// How often each point has its turn.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// How long reads of one stream go on, in seconds.
+    #[arg(long, default_value_t = 0.5)]
+    seconds: f64,
+    /// Sizes are divided by this.
+    #[arg(long, default_value_t = 1)]
+    divisor: u64,
+}
+
+#[derive(Debug, Args)]
+struct MeasureScaleArguments {
+    /// What there is more and more of.
+    dimension: String,
+    /// What is done.
+    operation: String,
+    /// How many there are.
+    size: u64,
+    /// Where the log is.
+    dir: PathBuf,
+    /// Make the log, and no more.
+    #[arg(long)]
+    prepare: bool,
+    /// How long reads of one stream go on, in seconds.
+    #[arg(long, default_value_t = 0.5)]
+    seconds: f64,
+}
+
+#[derive(Debug, Args)]
+struct SoakArguments {
+    /// Where the log is written: the file system that is used.
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// Where the report is written.
+    #[arg(long, default_value = "target/bench-report")]
+    out: PathBuf,
+    /// How long it goes on.
+    #[arg(long, default_value_t = 10.0)]
+    minutes: f64,
+}
+
 #[derive(Clone, Copy, Debug, Args)]
 struct EffortArguments {
     /// How long what is measured by time goes on, in seconds.
@@ -76,12 +134,16 @@ struct EffortArguments {
 
 impl EffortArguments {
     fn effort(self) -> Result<Effort> {
-        let time = Duration::try_from_secs_f64(self.seconds)?;
-        if self.divisor == 0 || time.is_zero() {
-            return Err("nothing is measured with 0 seconds or a divisor of 0".into());
-        }
-        Ok(Effort { time, divisor: self.divisor })
+        effort(self.seconds, self.divisor)
     }
+}
+
+fn effort(seconds: f64, divisor: u64) -> Result<Effort> {
+    let time = Duration::try_from_secs_f64(seconds)?;
+    if divisor == 0 || time.is_zero() {
+        return Err("nothing is measured with 0 seconds or a divisor of 0".into());
+    }
+    Ok(Effort { time, divisor })
 }
 
 fn main() -> ExitCode {
@@ -122,6 +184,9 @@ fn run(arguments: Arguments) -> Result<()> {
             }
             Ok(())
         }
+        Command::Scale(arguments) => scale(arguments),
+        Command::MeasureScale(arguments) => measure_scale(&arguments),
+        Command::Soak(arguments) => soak(arguments),
         Command::Report(ReportArguments { only, rounds, dir, out, effort }) => {
             let workloads = match only.as_slice() {
                 [] => ironwal_bench::workload::ALL.iter().collect(),
@@ -131,6 +196,38 @@ fn run(arguments: Arguments) -> Result<()> {
             report::run(&Settings { workloads, rounds, dir, out, effort: effort.effort()? })
         }
     }
+}
+
+fn scale(arguments: ScaleArguments) -> Result<()> {
+    let ScaleArguments { dir, out, rounds, seconds, divisor } = arguments;
+    let dir = dir.unwrap_or_else(std::env::temp_dir);
+    scale::run(&scale::Settings { rounds, dir, out, effort: effort(seconds, divisor)? })
+}
+
+#[expect(clippy::print_stdout, reason = "this is what was asked for")]
+fn measure_scale(arguments: &MeasureScaleArguments) -> Result<()> {
+    let MeasureScaleArguments { dimension, operation, size, dir, prepare, seconds } = arguments;
+    let dimension = Dimension::ALL.into_iter().find(|one| one.name() == dimension);
+    let dimension = dimension.ok_or("there is no such dimension")?;
+    let operation = Operation::ALL.into_iter().find(|one| one.name() == operation);
+    let operation = operation.ok_or("there is no such operation")?;
+    process::raise_handle_limit()?;
+    if *prepare {
+        return scale::prepare(dimension, *size, dir);
+    }
+    let sample = scale::measure((dimension, operation), *size, dir, effort(*seconds, 1)?)?;
+    println!("{}", serde_json::to_string(&sample)?);
+    Ok(())
+}
+
+fn soak(arguments: SoakArguments) -> Result<()> {
+    let SoakArguments { dir, out, minutes } = arguments;
+    let dir = dir.unwrap_or_else(std::env::temp_dir);
+    let time = Duration::try_from_secs_f64(60.0 * minutes)?;
+    if time < Duration::from_secs(1) {
+        return Err("nothing is seen in less than a second".into());
+    }
+    soak::run(&soak::Settings { time, dir, out })
 }
 
 fn find(id: &str) -> Result<&'static Workload> {

@@ -10,7 +10,20 @@ use std::path::Path;
 ///
 /// Where there is no `/proc`, or it says something else than Linux's.
 pub fn resident_len() -> io::Result<u64> {
-    let kib = status("VmRSS:")?;
+    status_len("VmRSS:")
+}
+
+/// How many of them are the process's own, and not pages of files: `RssAnon`.
+///
+/// # Errors
+///
+/// As [`resident_len`].
+pub fn anonymous_len() -> io::Result<u64> {
+    status_len("RssAnon:")
+}
+
+fn status_len(name: &str) -> io::Result<u64> {
+    let kib = status(name)?;
     let kib = kib.trim().strip_suffix(" kB").and_then(|kib| kib.parse::<u64>().ok());
     kib.map(|kib| kib << 10).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
@@ -75,4 +88,25 @@ pub fn raise_handle_limit() -> io::Result<()> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let maximum = getrlimit(Resource::Nofile).maximum;
     Ok(setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?)
+}
+
+/// How many bytes of the disk all below a directory takes; what is removed meanwhile is left out.
+///
+/// # Errors
+///
+/// Those of the file system.
+#[expect(clippy::disallowed_methods, reason = "looks at what a benchmark left")]
+pub fn used_len(dir: &Path) -> io::Result<u64> {
+    let mut len = 0;
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        let used = path.symlink_metadata().and_then(|metadata| {
+            if metadata.is_dir() { used_len(&path) } else { Ok(metadata.blocks() * 512) }
+        });
+        len += match used {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            used => used?,
+        };
+    }
+    Ok(len)
 }

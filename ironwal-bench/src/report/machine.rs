@@ -8,7 +8,7 @@ use crate::contender::Result;
 
 /// A machine, as far as figures depend on it.
 #[derive(Debug, Serialize)]
-pub(super) struct Machine {
+pub(crate) struct Machine {
     processor: String,
     core_count: usize,
     memory_len: u64,
@@ -19,7 +19,7 @@ pub(super) struct Machine {
 
 impl Machine {
     /// The machine this runs on, and the file system below a path.
-    pub(super) fn look(dir: &Path) -> Result<Self> {
+    pub(crate) fn look(dir: &Path) -> Result<Self> {
         let processors = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model =
             processors.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
@@ -39,7 +39,7 @@ impl Machine {
     }
 
     /// In one sentence.
-    pub(super) fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let Self { processor, core_count, memory_len, kernel, file_system, options } = self;
         let memory = memory_len.div_ceil(1 << 30);
         format!(

@@ -1,19 +1,21 @@
 //! Runs workloads with all contenders in turn, each in a process of its own, and says what came of it.
 
-mod machine;
+pub(crate) mod machine;
 mod markdown;
-mod page;
-mod plot;
+pub(crate) mod page;
+pub(crate) mod plot;
+pub(crate) mod sheet;
 mod strace;
 mod trace;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde::Serialize;
 
 use self::machine::Machine;
 use self::trace::Calls;
+use crate::child;
 use crate::contender::{Contender, Kind, Result};
 use crate::process;
 use crate::sample::{Latency, Sample, median};
@@ -231,24 +233,22 @@ fn one(settings: &Settings, what: (&Workload, Contender), dir: &Path) -> Result<
     let (workload, contender) = what;
     std::fs::create_dir_all(dir)?;
     if workload.is_prepared() && !Workload::is_ready(dir) {
-        let prepared = child(settings, what, dir, &["--prepare"])?;
-        let prepared = output(prepared, contender);
+        let prepared = command(settings, what, dir, &["--prepare"])?;
+        let prepared = child::output(prepared, contender.name());
         if !Workload::is_ready(dir) {
             prepared?;
         }
     }
     process::settle(dir)?;
-    let output = child(settings, what, dir, &[]).and_then(|command| output(command, contender))?;
+    let sample = child::sample(command(settings, what, dir, &[])?, contender.name())?;
     if !workload.is_prepared() {
         std::fs::remove_dir_all(dir)?;
     }
-    // Some of them print what nobody asked for.
-    let line = output.lines().rev().find(|line| line.starts_with('{')).ok_or("it said nothing")?;
-    Ok(serde_json::from_str(line)?)
+    Ok(sample)
 }
 
 /// A process that measures.
-fn child(
+fn command(
     settings: &Settings,
     (workload, contender): (&Workload, Contender),
     dir: &Path,
@@ -263,19 +263,8 @@ fn child(
         .args(more)
         .env("WALRUS_QUIET", "1")
         // What else is in the directory it takes for its own.
-        .env("WALRUS_DATA_DIR", dir.join("log"))
-        .stdin(Stdio::null());
+        .env("WALRUS_DATA_DIR", dir.join("log"));
     Ok(command)
-}
-
-fn output(mut command: Command, contender: Contender) -> Result<String> {
-    let output = command.output()?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
-    let text = String::from_utf8_lossy(&output.stderr);
-    let last = text.lines().rev().find(|line| !line.is_empty()).unwrap_or("it said nothing");
-    Err(format!("{}: {}: {last}", contender.name(), output.status).into())
 }
 
 #[derive(Serialize)]
@@ -349,7 +338,7 @@ fn json(
 }
 
 /// A value as people read it: three digits that count, or all in front of the point.
-fn number_of(value: f64) -> String {
+pub(crate) fn number_of(value: f64) -> String {
     match value.abs() {
         magnitude if magnitude >= 1000.0 => {
             let digits = format!("{value:.0}");
@@ -368,8 +357,9 @@ fn number_of(value: f64) -> String {
     }
 }
 
+/// Tells whoever waits.
 #[expect(clippy::print_stderr, reason = "tells how far it is")]
-fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     eprintln!("{text}");
 }
 

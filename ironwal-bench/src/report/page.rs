@@ -18,15 +18,19 @@ pub(super) fn page(
     (outcomes, plots): (&[Outcome], &[String]),
     calls: &[Calls],
 ) -> Result<String, fmt::Error> {
-    let mut text = String::from("<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">");
-    write!(text, "<title>IronWal beside others</title><style>{STYLE}</style>")?;
+    let mut text = head("IronWal beside others");
     write!(
         text,
-        "<h1>IronWal beside others</h1><p>{}.</p><p>{} rounds, in turn; medians, and a line from the lowest \
+        "<p>{}.</p><p>{} rounds, in turn; medians, and a line from the lowest \
          to the highest. Grey is what the machine can do, blue is IronWal, orange are other logs.</p>",
         escaped(&machine.describe()),
         settings.rounds
     )?;
+    for (other, what) in [("scale", "as it gets larger"), ("soak", "at full speed for some time")] {
+        if settings.out.join(format!("{other}.html")).exists() {
+            write!(text, "<p><a href=\"{other}.html\">IronWal {what}</a></p>")?;
+        }
+    }
     text.push_str("<h2>Goals</h2><table><tr><th><th>who<th>than<th>times as good<th>goal</tr>");
     for outcome in outcomes {
         for verdict in outcome.verdicts() {
@@ -95,6 +99,16 @@ fn latencies(text: &mut String, outcome: &Outcome) -> fmt::Result {
     Ok(())
 }
 
-fn escaped(text: &str) -> String {
+/// The beginning of a page.
+pub(crate) fn head(title: &str) -> String {
+    let title = escaped(title);
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>{title}</title>\
+         <style>{STYLE}</style><h1>{title}</h1>"
+    )
+}
+
+/// Text that nothing in it is markup of.
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

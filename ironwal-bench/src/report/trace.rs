@@ -5,7 +5,8 @@ use std::process::Command;
 use serde::Serialize;
 
 use super::strace::{self, Counted};
-use super::{Settings, child, output, say};
+use super::{Settings, command, say};
+use crate::child;
 use crate::contender::{Contender, Result};
 use crate::workload::{Work, Workload};
 
@@ -98,11 +99,11 @@ fn one(
     let log = tempfile::NamedTempFile::new()?;
     // Files are called by the names that they are opened with.
     let at = dir.path().canonicalize()?;
-    let measured = child(settings, (workload, contender), &at, &["--count", &count.to_string()])?;
-    let mut command = Command::new("strace");
-    command.args(["-f", "-y", "-s", "0", "-o"]).arg(log.path()).arg(measured.get_program());
-    command.args(measured.get_args());
-    command.envs(measured.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    output(command, contender)?;
+    let measured = command(settings, (workload, contender), &at, &["--count", &count.to_string()])?;
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-y", "-s", "0", "-o"]).arg(log.path()).arg(measured.get_program());
+    strace.args(measured.get_args());
+    strace.envs(measured.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    child::output(strace, contender.name())?;
     Ok(strace::count(&String::from_utf8_lossy(&std::fs::read(log.path())?)))
 }

@@ -197,8 +197,7 @@ pub(super) fn bytes(
     let after = process::device_written_len(dir)?.ok_or("the device does not tell")?;
     #[expect(clippy::cast_precision_loss, reason = "there are not 2^52 bytes")]
     let [written, payload, used] =
-        [after - before, batch_count * batch_len, super::open::used_len(dir)?]
-            .map(|len| len as f64);
+        [after - before, batch_count * batch_len, process::used_len(dir)?].map(|len| len as f64);
     let sample = Sample::new(written / payload);
     // One that keeps nothing takes no space for it.
     let is_kept = contender != Contender::Okaywal;

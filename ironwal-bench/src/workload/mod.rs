@@ -2,8 +2,8 @@
 
 mod append;
 mod catalogue;
-mod open;
-mod read;
+pub(crate) mod open;
+pub(crate) mod read;
 mod streams;
 
 use std::path::Path;

@@ -81,16 +81,3 @@ impl Left {
         Ok(Sample::new(took.as_secs_f64() * 1e3))
     }
 }
-
-/// How many bytes of the disk all below a directory takes.
-#[expect(clippy::disallowed_methods, reason = "looks at what a benchmark left")]
-pub(super) fn used_len(dir: &Path) -> Result<u64> {
-    use std::os::unix::fs::MetadataExt;
-    let mut len = 0;
-    for entry in std::fs::read_dir(dir)? {
-        let entry = entry?;
-        let metadata = entry.metadata()?;
-        len += if metadata.is_dir() { used_len(&entry.path())? } else { metadata.blocks() * 512 };
-    }
-    Ok(len)
-}

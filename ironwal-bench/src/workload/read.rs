@@ -20,7 +20,7 @@ fn plan(dir: &Path, entry_len: usize, segment_len: u64) -> Plan {
 }
 
 /// Appends so many entries of so many bytes to one stream, one after the other.
-pub(super) fn fill(
+pub(crate) fn fill(
     contender: Contender,
     dir: &Path,
     entries: (u64, usize),
@@ -40,7 +40,7 @@ pub(super) fn fill(
 }
 
 /// Nanoseconds for an entry at random.
-pub(super) fn get(
+pub(crate) fn get(
     contender: Contender,
     dir: &Path,
     entry_count: u64,
