@@ -50,7 +50,12 @@ struct Held {
     /// How many hold something: those in the queue, and those that are being asked.
     count: usize,
     queue: VecDeque<Weak<dyn Release>>,
+    /// When the queue is as long as this, those that are gone are looked for.
+    sweep_len: usize,
 }
+
+/// Fewer holders are not worth looking for those that are gone.
+const MIN_SWEEP_LEN: usize = 64;
 
 impl Budget {
     pub(crate) fn new(max: usize) -> Self {
@@ -59,7 +64,9 @@ impl Budget {
 
     /// How many hold something.
     pub(crate) fn count(&self) -> usize {
-        self.held.lock().count
+        let mut held = self.held.lock();
+        held.sweep();
+        held.count
     }
 
     /// Counts a holder that held nothing before. Whoever calls this calls [`settle`](Self::settle) when
@@ -68,6 +75,11 @@ impl Budget {
         let mut held = self.held.lock();
         held.count += 1;
         held.queue.push_back(holder);
+        // Nobody tells of holders that went with what they held, as with a truncated segment.
+        if held.queue.len() >= held.sweep_len.max(MIN_SWEEP_LEN) {
+            held.sweep();
+            held.sweep_len = 2 * held.queue.len();
+        }
         if held.count > self.max {
             self.over.store(true, Ordering::Relaxed);
         }
@@ -133,6 +145,15 @@ impl Budget {
             }
         }
         released
+    }
+}
+
+impl Held {
+    /// Forgets holders that are gone: they hold nothing.
+    fn sweep(&mut self) {
+        let before = self.queue.len();
+        self.queue.retain(|holder| holder.strong_count() > 0);
+        self.count -= before - self.queue.len();
     }
 }
 
@@ -235,6 +256,23 @@ mod tests {
         let last = holders(1);
         last[0].take(&budget, &taken);
         assert_eq!((budget.count(), holding(&last)), (1, 1));
+    }
+
+    #[test]
+    fn holders_that_are_gone_are_forgotten_long_before_the_budget_is_full() {
+        let (budget, taken) = (Budget::new(1_000_000), AtomicUsize::new(0));
+        let kept = holders(100);
+        for holder in &kept {
+            holder.take(&budget, &taken);
+        }
+        for _ in 0..10_000 {
+            holders(1)[0].take(&budget, &taken);
+            let len = budget.held.lock().queue.len();
+            assert!(len <= 2 * (kept.len() + 1), "{len} are remembered");
+        }
+        assert_eq!(budget.count(), kept.len());
+        drop(kept);
+        assert_eq!(budget.count(), 0);
     }
 
     #[test]
