@@ -20,7 +20,9 @@
 use alloc::vec::Vec;
 
 use crate::cast;
-use crate::frame::{FRAME_HEADER_LEN, FrameError, FrameKind, HEADER_LEN, PreparedFrame};
+use crate::frame::{
+    FRAME_ALIGNMENT, FRAME_HEADER_LEN, FrameError, FrameKind, HEADER_LEN, PreparedFrame,
+};
 
 /// A frame gets a [`Point`] if it starts at least so many bytes behind the one that has the last.
 pub const POINT_INTERVAL: u64 = 4096;
@@ -43,6 +45,48 @@ pub struct Point {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct SparseTable {
     points: Vec<Point>,
+}
+
+/// The frames from one point until the next: where the frame of an entry is looked for.
+///
+/// It is *even* if each of its frames holds one entry and all have one length. Points alone never prove
+/// that: whoever walked from the first of them to the next has proven it, and as long as the bytes do
+/// not change a frame of it is found without a walk. A header that merely lies where even frames would have
+/// one proves nothing: it may be bytes of an entry.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Stretch {
+    /// Which it is, counted from the first of the segment.
+    pub index: usize,
+    /// Where it begins.
+    pub from: Point,
+    /// Where the next one begins; the last ends where the frames end.
+    pub until: Option<Point>,
+}
+
+/// Where a frame is, and how long.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct FramePlace {
+    /// Its offset in the file.
+    pub offset: u64,
+    /// The length of the whole frame.
+    pub len: u64,
+}
+
+impl Stretch {
+    /// Where the frame of `entry`, counted from the base of the segment, is if the stretch is even;
+    /// `None` if it cannot be, or does not hold the entry.
+    pub fn even_frame(&self, entry: u64) -> Option<FramePlace> {
+        let until = self.until?;
+        let count = until.entry.checked_sub(self.from.entry).filter(|count| *count > 0)?;
+        let stretch_len = until.offset.checked_sub(self.from.offset)?;
+        let len = u64::from(stretch_len / count);
+        let is_frame_len =
+            stretch_len % count == 0 && len >= HEADER_LEN && len % FRAME_ALIGNMENT == 0;
+        let before = entry.checked_sub(u64::from(self.from.entry))?;
+        let is_held = before < u64::from(count);
+        (is_frame_len && is_held)
+            .then(|| FramePlace { offset: u64::from(self.from.offset) + before * len, len })
+    }
 }
 
 impl SparseTable {
@@ -69,8 +113,37 @@ impl SparseTable {
 
     /// The last point at or before `entry`, from where its frame is found by walking.
     pub fn before(&self, entry: u64) -> Option<Point> {
-        let behind = self.points.partition_point(|point| u64::from(point.entry) <= entry);
-        self.points.get(behind.checked_sub(1)?).copied()
+        Some(self.stretch(entry)?.from)
+    }
+
+    /// The stretch that begins with the last point at or before `entry`.
+    pub fn stretch(&self, entry: u64) -> Option<Stretch> {
+        let index = match self.even_guess(entry) {
+            Some(index) if self.holds(index, entry) => index,
+            Some(_) | None => {
+                let behind = self.points.partition_point(|point| u64::from(point.entry) <= entry);
+                behind.checked_sub(1)?
+            }
+        };
+        let from = *self.points.get(index)?;
+        Some(Stretch { index, from, until: self.points.get(index + 1).copied() })
+    }
+
+    /// Which stretch would hold `entry` if all held equally many: a search through many points misses the
+    /// cache at most of them.
+    fn even_guess(&self, entry: u64) -> Option<usize> {
+        let last = self.points.len().checked_sub(1)?;
+        let last_entry = u64::from(self.points.last()?.entry);
+        let guess = entry.checked_mul(cast::u64_from(last))?.checked_div(last_entry)?;
+        Some(cast::usize_from(guess).min(last))
+    }
+
+    /// Whether a stretch holds `entry`.
+    fn holds(&self, index: usize, entry: u64) -> bool {
+        let starts_at_or_before = |index| {
+            self.points.get(index).is_some_and(|point: &Point| u64::from(point.entry) <= entry)
+        };
+        starts_at_or_before(index) && !starts_at_or_before(index + 1)
     }
 
     /// All points, in order.
@@ -206,6 +279,58 @@ mod tests {
             assert!(u64::from(point.entry) <= n);
             assert!((n - u64::from(point.entry)) * 100 < POINT_INTERVAL + 100);
         }
+    }
+
+    /// Few frames to a point, and many, and all of one length: whatever is guessed, the answer is that of
+    /// looking at each.
+    #[test]
+    fn the_stretch_of_each_entry_is_found_whatever_the_sizes() {
+        let sizes: [fn(u64) -> u64; 5] =
+            [|_| 160, |n| n + 8, |n| 40_000 / (n + 1) + 8, |n| n % 700 + 8, |_| 5000];
+        for size in sizes {
+            let (mut table, mut offset) = (SparseTable::default(), 96);
+            for n in 0..300 {
+                table.note(n * 3, offset);
+                offset += size(n);
+            }
+            for entry in 0..1000 {
+                let from = table.points().iter().rposition(|p| u64::from(p.entry) <= entry);
+                let index = from.unwrap();
+                let points = table.points();
+                let (from, until) = (points[index], points.get(index + 1).copied());
+                assert_eq!(table.stretch(entry), Some(Stretch { index, from, until }));
+                assert_eq!(table.before(entry), Some(from));
+            }
+        }
+        let mut table = SparseTable::default();
+        assert_eq!(table.stretch(0), None);
+        table.note(10, 96);
+        assert_eq!(table.stretch(9), None);
+        assert_eq!(table.stretch(u64::MAX).map(|stretch| stretch.index), Some(0));
+    }
+
+    #[test]
+    fn even_frames_are_where_they_would_be_and_only_where_they_can_be() {
+        let stretch = |entries: u32, len: u32| Stretch {
+            index: 0,
+            from: Point { entry: 10, offset: 96 },
+            until: Some(Point { entry: 10 + entries, offset: 96 + len }),
+        };
+        let even = stretch(26, 26 * 160);
+        for n in 0..26 {
+            let place = FramePlace { offset: 96 + n * 160, len: 160 };
+            assert_eq!(even.even_frame(10 + n), Some(place));
+        }
+        for outside in [0, 9, 36, u64::MAX] {
+            assert_eq!(even.even_frame(outside), None);
+        }
+        assert_eq!(Stretch { until: None, ..even }.even_frame(10), None);
+        for (entries, len) in [(26, 26 * 160 + 8), (26, 26 * 164), (26, 26 * 24), (0, 160), (1, 0)]
+        {
+            assert_eq!(stretch(entries, len).even_frame(10), None, "{entries} in {len}");
+        }
+        let backwards = Stretch { until: Some(Point { entry: 9, offset: 8 }), ..even };
+        assert_eq!(backwards.even_frame(10), None);
     }
 
     #[test]

@@ -10,11 +10,13 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use ironwal_format::cast;
-use ironwal_format::checksum::Salt;
+use ironwal_format::checksum::{Salt, crc32};
 use ironwal_format::compress::unpack_lz4;
-use ironwal_format::frame::{Encoding, FrameError, FrameHeader, FrameKind, HEADER_LEN};
+use ironwal_format::frame::{
+    Encoding, FRAME_HEADER_LEN, FrameError, FrameHeader, FrameKind, HEADER_LEN,
+};
 use ironwal_format::payload::entry_range;
-use ironwal_format::seal::{SEAL_TOTALS_LEN, Seal, SparseTable};
+use ironwal_format::seal::{FramePlace, SEAL_TOTALS_LEN, Seal, SparseTable};
 use ironwal_format::segment_header::{MAX_SEGMENT_HEADER_LEN, SegmentHeader, SegmentHeaderError};
 use ironwal_format::walk::{Bounds, Place, Source, Step, step};
 use ironwal_format::{SequenceNumber, cast::usize_from};
@@ -45,6 +47,29 @@ impl fmt::Debug for Frame {
 }
 
 impl Frame {
+    /// The frame at byte `offset` of the segment with this salt, out of all its bytes.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub fn decode(mut bytes: Bytes, salt: Salt, offset: u64) -> Result<Self, FrameError> {
+        let available = cast::u64_from(bytes.len());
+        let cut = FrameError::Cut { available, needed: HEADER_LEN };
+        let (header, padded) = bytes.split_first_chunk().ok_or(cut)?;
+        // First, so that all that is not in the cache is waited for at once.
+        let computed = crc32(&[padded]);
+        let header = FrameHeader::decode(header, salt, offset)?;
+        if header.kind() != FrameKind::Entries {
+            return Err(FrameError::Kind);
+        }
+        if header.frame_len() != available {
+            return Err(FrameError::Cut { available, needed: header.frame_len() });
+        }
+        header.check_payload_crc(computed)?;
+        bytes.advance(FRAME_HEADER_LEN);
+        Ok(Self { offset, header, payload: unpadded(&header, bytes)? })
+    }
+
     /// The number of the first entry.
     pub const fn base(&self) -> SequenceNumber {
         self.header.base()
@@ -53,6 +78,11 @@ impl Frame {
     /// One past the number of the last entry.
     pub fn end(&self) -> SequenceNumber {
         self.header.end()
+    }
+
+    /// Where the frame is, and how long.
+    pub const fn place(&self) -> FramePlace {
+        FramePlace { offset: self.offset, len: self.header.frame_len() }
     }
 
     /// Where the frame starts.
@@ -209,6 +239,27 @@ impl SegmentReader {
         }
     }
 
+    /// Whether each frame from a place until another holds one entry and has this length. All their
+    /// headers are looked at, not what they hold.
+    ///
+    /// # Errors
+    ///
+    /// Those of the operating system.
+    pub fn is_even(&mut self, from: Place, until: Place, frame_len: u64) -> Result<bool, Error> {
+        let mut at = from;
+        while at.seq < until.seq {
+            let even = Place {
+                offset: at.offset + frame_len,
+                seq: at.seq.checked_add(1).unwrap_or(SequenceNumber::MAX),
+            };
+            match self.step(at)? {
+                Step::Frame { next, .. } if next == even => at = next,
+                Step::Frame { .. } | Step::Hole { .. } | Step::End => return Ok(false),
+            }
+        }
+        Ok(at == until)
+    }
+
     /// The sparse table of a segment that is not appended to any more: out of its seal, or where
     /// that cannot be used, by walking through the headers.
     ///
@@ -279,22 +330,15 @@ impl SegmentReader {
         header: &FrameHeader,
     ) -> io::Result<Result<Bytes, FrameError>> {
         let at = offset + HEADER_LEN;
-        let payload_len = cast::usize_from_u32(header.payload_len());
         let source = match &self.source {
             SegmentSource::File(source) => source,
             SegmentSource::Mapped(mapped) => {
-                let mut padded = mapped.slice(at, header.padded_len());
-                return Ok(header.check_payload(&padded).and_then(|()| {
-                    padded.truncate(payload_len);
-                    match header.encoding() {
-                        Encoding::Raw => Ok(padded),
-                        Encoding::Lz4 => unpack_lz4(&padded).map(Bytes::from),
-                    }
-                }));
+                return Ok(plain(header, mapped.slice(at, header.padded_len())));
             }
         };
         if let Some(padded) = source.in_window(at, header.padded_len()) {
             return Ok(header.check_payload(padded).and_then(|()| {
+                let payload_len = cast::usize_from_u32(header.payload_len());
                 let payload = padded.get(..payload_len).unwrap_or_default();
                 match header.encoding() {
                     Encoding::Raw => Ok(Bytes::copy_from_slice(payload)),
@@ -306,13 +350,7 @@ impl SegmentReader {
         let mut padded = vec![0; usize_from(header.padded_len())];
         let read = read_up_to(source.file(), &mut padded, at)?;
         padded.truncate(read);
-        Ok(header.check_payload(&padded).and_then(|()| {
-            padded.truncate(payload_len);
-            match header.encoding() {
-                Encoding::Raw => Ok(Bytes::from(padded)),
-                Encoding::Lz4 => unpack_lz4(&padded).map(Bytes::from),
-            }
-        }))
+        Ok(plain(header, Bytes::from(padded)))
     }
 
     fn lost(&self, offset: u64, source: FrameError) -> Error {
@@ -325,6 +363,21 @@ impl SegmentReader {
 
     fn error(&self, kind: ErrorKind) -> Error {
         Error::new(self.dir.display(&self.name.file_name()), kind)
+    }
+}
+
+/// The plain payload out of payload and padding, which are checked.
+fn plain(header: &FrameHeader, padded: Bytes) -> Result<Bytes, FrameError> {
+    header.check_payload(&padded)?;
+    unpadded(header, padded)
+}
+
+/// The plain payload out of payload and padding that were checked.
+fn unpadded(header: &FrameHeader, mut padded: Bytes) -> Result<Bytes, FrameError> {
+    padded.truncate(cast::usize_from_u32(header.payload_len()));
+    match header.encoding() {
+        Encoding::Raw => Ok(padded),
+        Encoding::Lz4 => unpack_lz4(&padded).map(Bytes::from),
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use ironwal_format::cast;
 use ironwal_format::walk::{MAX_WANT, Source};
 
@@ -54,6 +54,30 @@ pub enum SegmentBytes {
     File(Arc<dyn StorageFile>),
     /// In a mapping of its first bytes, to be looked at where they are.
     Mapped(Bytes),
+}
+
+impl SegmentBytes {
+    /// The bytes `offset..offset + len`, or as many as there are. Out of a mapping they are shared;
+    /// of a file, nothing else is read.
+    ///
+    /// # Errors
+    ///
+    /// Those of the operating system.
+    pub fn into_part(self, offset: u64, len: u64) -> io::Result<Bytes> {
+        match self {
+            Self::File(file) => {
+                let mut bytes = vec![0; cast::usize_from(len)];
+                let read = read_up_to(&*file, &mut bytes, offset)?;
+                bytes.truncate(read);
+                Ok(Bytes::from(bytes))
+            }
+            Self::Mapped(mut bytes) => {
+                bytes.truncate(cast::usize_from(offset.saturating_add(len)));
+                bytes.advance(cast::usize_from(offset).min(bytes.len()));
+                Ok(bytes)
+            }
+        }
+    }
 }
 
 /// The first bytes of a segment, by either way of reading.

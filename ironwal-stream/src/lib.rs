@@ -34,7 +34,7 @@ pub use recover::{OpenStream, Opened, inspect, open};
 pub use report::{DamageReport, IndexFinding, StreamReport};
 pub use sync_side::{FloorRoom, SyncSide, Synced, TruncateError, Truncation};
 pub use view::{
-    ActiveSegment, ClosedSegment, Cursor, CursorItem, MissingEntries, ReadSegment, RotatedView,
-    SegmentMap, StreamView, ViewChange,
+    ActiveSegment, ClosedSegment, Cursor, CursorItem, Evenness, MissingEntries, ReadSegment,
+    RotatedView, SegmentMap, StreamView, ViewChange,
 };
 pub use write_side::{Admission, AppendError, SyncWork, SyncedMark, WriteSide};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ironwal_format::SequenceNumber;
 use ironwal_format::index::SegmentRecord;
-use ironwal_format::seal::{Point, SparseTable};
+use ironwal_format::seal::{FramePlace, Point, SparseTable, Stretch};
 use ironwal_format::walk::{Bounds, Place};
 use ironwal_segment::storage::{MapKind, OpenMode, StorageFile};
 use ironwal_segment::{
@@ -119,6 +119,15 @@ pub struct ReadSegment {
     pub bytes: Option<SegmentBytes>,
 }
 
+/// What is known of a [`Stretch`] of a segment.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Evenness {
+    /// Nothing.
+    Unknown,
+    /// It is even, as long as its bytes are as they were.
+    Proven,
+}
+
 /// The bytes of a segment by a mapping, and how far they can be used.
 #[derive(Clone)]
 pub struct SegmentMap {
@@ -181,24 +190,59 @@ impl ReadSegment {
         }
     }
 
-    /// Reads one entry, walking from a place at or before it.
+    /// Reads the frame that holds an entry, walking through the stretch that does, or, without one, from
+    /// the first frame on. Tells whether the stretch turned out to be even.
     ///
     /// # Errors
     ///
     /// That the entry is damaged, or the failure of the machine.
-    pub fn get(&self, from: Place, seq: SequenceNumber) -> Result<Bytes, Error> {
-        let frame = self.find(from, seq)?;
-        let offset = frame.offset();
-        frame.into_entry(seq).map_err(|source| self.damaged(offset, source))
+    pub fn find(
+        &self,
+        stretch: Option<Stretch>,
+        seq: SequenceNumber,
+    ) -> Result<(Frame, Evenness), Error> {
+        let mut reader = self.reader(LOOKUP_WINDOW_LEN)?;
+        let frame = reader.find(self.place(stretch.map(|stretch| stretch.from)), seq)?;
+        let evenness = stretch
+            .map_or(Evenness::Unknown, |stretch| self.evenness(&mut reader, stretch, &frame));
+        Ok((frame, evenness))
     }
 
-    /// Reads the frame that holds an entry, walking from a place at or before it.
+    /// Whether the stretch that a frame was found in is even, told by a walk through it where the frame
+    /// does not rule it out. What cannot be read is not known.
+    fn evenness(&self, reader: &mut SegmentReader, stretch: Stretch, frame: &Frame) -> Evenness {
+        let place = frame.place();
+        if stretch.even_frame(frame.base().since(self.name.base)) != Some(place) {
+            return Evenness::Unknown;
+        }
+        let (from, until) = (self.place(Some(stretch.from)), self.place(stretch.until));
+        match reader.is_even(from, until, place.len) {
+            Ok(true) => Evenness::Proven,
+            Ok(false) | Err(_) => Evenness::Unknown,
+        }
+    }
+
+    /// Reads the frame of an entry out of these bytes of the segment, without a walk: for a stretch that
+    /// [`find`](Self::find) has proven to be even. `None` if it does not lie whole where it did; `find`
+    /// tells then what became of it.
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get).
-    pub fn find(&self, from: Place, seq: SequenceNumber) -> Result<Frame, Error> {
-        Ok(self.reader(LOOKUP_WINDOW_LEN)?.find(from, seq)?)
+    /// The failure of the machine.
+    pub fn find_even(
+        &self,
+        bytes: SegmentBytes,
+        stretch: Stretch,
+        seq: SequenceNumber,
+    ) -> Result<Option<Frame>, Error> {
+        let place = stretch.even_frame(seq.since(self.name.base));
+        let place = place.filter(|place| place.offset + place.len <= self.bounds.len);
+        let Some(FramePlace { offset, len }) = place else { return Ok(None) };
+        let bytes = bytes.into_part(offset, len).map_err(|source| {
+            Error::io(self.dir.display(&self.name.file_name()), IoOp::Read, source)
+        })?;
+        let frame = Frame::decode(bytes, self.dir.salt(self.name.ordinal), offset).ok();
+        Ok(frame.filter(|frame| frame.base() == seq && seq < self.bounds.until))
     }
 
     /// The sparse table of a segment that is not appended to any more.

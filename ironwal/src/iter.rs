@@ -209,8 +209,8 @@ impl Iter {
                 let ready = self.reading.ready(segment, &cache);
                 let opened = ready.and_then(|segment| {
                     let is_inside = self.at > range.start;
-                    let point = if is_inside { cache.point(&segment, self.at)? } else { None };
-                    segment.cursor(segment.place(point))
+                    let stretch = if is_inside { cache.stretch(&segment, self.at)? } else { None };
+                    segment.cursor(segment.place(stretch.map(|stretch| stretch.from)))
                 });
                 (opened, range.end)
             }

@@ -1,5 +1,5 @@
-//! What is kept of a segment between one read and the next: its mapping or its open file, and its
-//! sparse table.
+//! What is kept of a segment between one read and the next: its mapping or its open file, its sparse
+//! table, and which stretches of it are even, so that the next entry in one is found without a walk.
 //!
 //! Each is made when it is first needed, and let go of when its budget asks. Who reads holds a copy, so
 //! nothing is taken away from under a read, and a mapping lives as long as the last bytes of it.
@@ -8,8 +8,10 @@
 //! of the budget's queue.
 
 use ironwal_format::SequenceNumber;
-use ironwal_format::seal::{Point, SparseTable};
-use ironwal_stream::{Error as StreamError, Frame, ReadSegment, SegmentBytes, SegmentMap};
+use ironwal_format::seal::{SparseTable, Stretch};
+use ironwal_stream::{
+    Error as StreamError, Evenness, Frame, ReadSegment, SegmentBytes, SegmentMap,
+};
 
 use crate::budget::{Budget, Release, Released, weak};
 use crate::options::ReadStrategy;
@@ -41,7 +43,24 @@ pub(crate) struct SegmentCache {
 struct Kept {
     bytes: Option<KeptBytes>,
     /// Of a segment that is not appended to any more.
-    table: Option<Arc<SparseTable>>,
+    table: Option<SparseTable>,
+    /// Which stretches were found to be even. Their bytes never change: what is committed stays.
+    even: StretchSet,
+}
+
+/// Where in a segment an entry is looked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Within {
+    /// In this stretch; without one, in front of the first. The segment is appended to.
+    Stretch(Option<Stretch>),
+    /// Where the table says that is kept of the segment, or is read.
+    Table,
+}
+
+/// A set of stretches of one segment, by a bit for each.
+#[derive(Debug, Default)]
+struct StretchSet {
+    words: Vec<u64>,
 }
 
 #[derive(Debug)]
@@ -70,6 +89,34 @@ impl Reading {
     pub(crate) fn clear(&self) {
         self.files.clear();
         self.maps.clear();
+    }
+
+    /// Finds the frame that holds an entry: without a walk, where all is kept that this takes and the frame
+    /// lies whole where it should.
+    pub(crate) fn find(
+        &self,
+        segment: ReadSegment,
+        within: Within,
+        cache: &Arc<SegmentCache>,
+        seq: SequenceNumber,
+    ) -> Result<(ReadSegment, Frame), StreamError> {
+        // What is to be mapped is not read by the file meanwhile: it would never be mapped.
+        let held = match self.strategy {
+            ReadStrategy::Mmap => None,
+            ReadStrategy::StandardIo => segment.bytes.as_ref(),
+        };
+        if let Some((bytes, stretch)) = cache.even(&segment, held, within, seq)
+            && let Some(frame) = segment.find_even(bytes, stretch, seq)?
+        {
+            return Ok((segment, frame));
+        }
+        let segment = self.ready(segment, cache)?;
+        let stretch = match within {
+            Within::Stretch(stretch) => stretch,
+            Within::Table => cache.stretch(&segment, seq)?,
+        };
+        let frame = cache.walk(&segment, stretch, seq)?;
+        Ok((segment, frame))
     }
 
     /// The segment with its bytes at hand: as they are kept, or else mapped or opened now.
@@ -113,35 +160,81 @@ impl KeptBytes {
     }
 }
 
+impl StretchSet {
+    fn contains(&self, index: usize) -> bool {
+        self.words.get(index / 64).is_some_and(|word| word & 1 << (index % 64) != 0)
+    }
+
+    fn insert(&mut self, index: usize) {
+        if self.words.len() <= index / 64 {
+            self.words.resize(index / 64 + 1, 0);
+        }
+        if let Some(word) = self.words.get_mut(index / 64) {
+            *word |= 1 << (index % 64);
+        }
+    }
+}
+
 impl SegmentCache {
-    /// The last point at or before an entry of a segment that is not appended to any more. The table is
-    /// read when it is first needed, and kept as long as the bytes are.
-    pub(crate) fn point(
+    /// The stretch that holds an entry of a segment that is not appended to any more. The table is read
+    /// when it is first needed, and kept as long as the bytes are.
+    pub(crate) fn stretch(
         &self,
         segment: &ReadSegment,
         seq: SequenceNumber,
-    ) -> Result<Option<Point>, StreamError> {
+    ) -> Result<Option<Stretch>, StreamError> {
         let entry = seq.since(segment.name.base);
-        let known = self.kept.lock().table.clone();
-        if let Some(table) = known {
-            return Ok(table.before(entry));
+        if let Some(table) = &self.kept.lock().table {
+            return Ok(table.stretch(entry));
         }
-        let table = Arc::new(segment.table()?);
-        let point = table.before(entry);
+        let table = segment.table()?;
+        let stretch = table.stretch(entry);
         let mut kept = self.kept.lock();
         if kept.bytes.is_some() {
             kept.table = Some(table);
         }
-        Ok(point)
+        Ok(stretch)
     }
 
-    /// Finds the frame that holds an entry of a segment that is not appended to any more.
-    pub(crate) fn find(
+    /// What it takes to find the frame of an entry without a walk: a stretch that was proven to be even,
+    /// and bytes that reach as far as the segment counts, kept here or `held` by the write side.
+    fn even(
         &self,
         segment: &ReadSegment,
+        held: Option<&SegmentBytes>,
+        within: Within,
+        seq: SequenceNumber,
+    ) -> Option<(SegmentBytes, Stretch)> {
+        let entry = seq.since(segment.name.base);
+        let kept = self.kept.lock();
+        let bytes = match &kept.bytes {
+            Some(kept) if kept.covers >= segment.bounds.len => &kept.bytes,
+            Some(_) => return None,
+            None => held?,
+        };
+        let stretch = match within {
+            Within::Stretch(stretch) => stretch?,
+            Within::Table => kept.table.as_ref()?.stretch(entry)?,
+        };
+        let found = kept.even.contains(stretch.index).then(|| (bytes.clone(), stretch));
+        drop(kept);
+        self.note_use();
+        found
+    }
+
+    /// Finds the frame that holds an entry by a walk, and keeps in mind if the next in its stretch can be
+    /// found without one.
+    fn walk(
+        &self,
+        segment: &ReadSegment,
+        stretch: Option<Stretch>,
         seq: SequenceNumber,
     ) -> Result<Frame, StreamError> {
-        segment.find(segment.place(self.point(segment, seq)?), seq)
+        let (frame, evenness) = segment.find(stretch, seq)?;
+        if let (Some(stretch), Evenness::Proven) = (stretch, evenness) {
+            self.kept.lock().even.insert(stretch.index);
+        }
+        Ok(frame)
     }
 
     /// Takes over the table of a segment that was appended to until now, if its bytes are kept: without
@@ -149,7 +242,7 @@ impl SegmentCache {
     pub(crate) fn seal(&self, table: SparseTable) {
         let mut kept = self.kept.lock();
         if kept.bytes.is_some() {
-            kept.table = Some(Arc::new(table));
+            kept.table = Some(table);
         }
     }
 
@@ -159,10 +252,15 @@ impl SegmentCache {
         let found = kept.bytes.as_ref().filter(|kept| kept.covers >= len)?;
         let bytes = found.bytes.clone();
         drop(kept);
+        self.note_use();
+        Some(bytes)
+    }
+
+    /// Is read each time, and written once each time that it was asked to release.
+    fn note_use(&self) {
         if !self.used.load(Ordering::Relaxed) {
             self.used.store(true, Ordering::Relaxed);
         }
-        Some(bytes)
     }
 
     /// Keeps bytes, unless as many are kept already, or such as another budget counts.

@@ -166,10 +166,7 @@ impl Stream {
     /// [`ErrorKind::MissingSegment`] if it is lost, and the failure of the operating system.
     pub fn get(&self, seq: u64) -> Result<Option<Bytes>> {
         let seq = SequenceNumber::new(seq);
-        match self.find(seq)? {
-            Some(found) => found.into_entry(self.key(), seq).map(Some),
-            None => Ok(None),
-        }
+        self.find(seq, |found| found.into_entry(self.key(), seq))
     }
 
     /// Reads entries in the order in which they are asked for, `None` for each that is not there yet. Of
@@ -179,16 +176,16 @@ impl Stream {
     ///
     /// As [`get`](Self::get), for the first entry that cannot be read.
     pub fn get_many(&self, seqs: impl IntoIterator<Item = u64>) -> Result<Vec<Option<Bytes>>> {
-        get_many(self.key(), seqs, |seq| self.find(seq))
+        get_many(self.key(), seqs, |seq| self.find(seq, Ok))
     }
 
-    /// The frame that holds an entry.
-    fn find(&self, seq: SequenceNumber) -> Result<Option<Found>> {
+    /// What is wanted of the frame that holds an entry.
+    fn find<R>(&self, seq: SequenceNumber, take: impl Fn(Found) -> Result<R>) -> Result<Option<R>> {
         let reading = &self.wal.shared.reading;
         let found = reading.files.with_room(|| {
             let located =
                 self.state.read(|view| view.map_or(Located::Beyond, |view| view.locate(seq)))?;
-            located.find(reading, self.key(), seq)
+            located.find(reading, self.key(), seq)?.map(&take).transpose()
         });
         reading.settle();
         found.map_err(|error| self.state.explain(error, Some(seq)))

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use ironwal_format::frame::FrameError;
-use ironwal_format::seal::SparseTable;
+use ironwal_format::seal::{SparseTable, Stretch};
 use ironwal_format::walk::{Bounds, Place};
 use ironwal_format::{SequenceNumber, StreamId};
 use ironwal_stream::{
@@ -17,7 +17,7 @@ use ironwal_stream::{
 };
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::segment_cache::{Reading, SegmentCache};
+use crate::segment_cache::{Reading, SegmentCache, Within};
 use crate::sync::{Arc, FileArc};
 
 /// The committed entries of a stream and where they are.
@@ -55,10 +55,8 @@ pub(crate) enum Located {
     Truncated(SequenceNumber),
     /// It is lost with its segment.
     Missing(StreamError),
-    /// It is in this segment, which is appended to, at or behind this place.
-    Active(ReadSegment, Place, Arc<SegmentCache>),
     /// It is in this segment.
-    Closed(ReadSegment, Arc<SegmentCache>),
+    Segment(ReadSegment, Within, Arc<SegmentCache>),
 }
 
 /// A frame that holds an entry, and the segment that it is in.
@@ -178,14 +176,15 @@ impl View {
         if let Some(active) = &self.active
             && seq >= active.segment.name.base
         {
-            let (segment, place) = self.active_segment(active, seq);
-            return Located::Active(segment, place, Arc::clone(&active.cache));
+            let (segment, stretch) = self.active_segment(active, seq);
+            let within = Within::Stretch(stretch);
+            return Located::Segment(segment, within, Arc::clone(&active.cache));
         }
         let behind = self.closed.partition_point(|closed| closed.segment.name.base <= seq);
         let closed = behind.checked_sub(1).and_then(|at| self.closed.get(at));
         if let Some(closed) = closed.filter(|closed| seq < closed.segment.until) {
             let segment = ReadSegment::closed(Arc::clone(&self.dir), closed.segment);
-            return Located::Closed(segment, Arc::clone(&closed.cache));
+            return Located::Segment(segment, Within::Table, Arc::clone(&closed.cache));
         }
         match missing_at(&self.missing, seq) {
             Some(missing) => Located::Missing(missing.error.clone()),
@@ -199,15 +198,20 @@ impl View {
             dir: Arc::clone(&self.dir),
             closed: Arc::clone(&self.closed),
             active: self.active.as_ref().map(|active| {
-                let (segment, place) = self.active_segment(active, start);
+                let (segment, stretch) = self.active_segment(active, start);
+                let place = segment.place(stretch.map(|stretch| stretch.from));
                 (segment, place, Arc::clone(&active.cache))
             }),
             missing: Arc::clone(&self.missing),
         }
     }
 
-    /// The active segment, to be read from, and a place at or before an entry.
-    fn active_segment(&self, active: &Active, seq: SequenceNumber) -> (ReadSegment, Place) {
+    /// The active segment, to be read from, and the stretch that holds an entry.
+    fn active_segment(
+        &self,
+        active: &Active,
+        seq: SequenceNumber,
+    ) -> (ReadSegment, Option<Stretch>) {
         let ActiveSegment { name, ref file, ref table, len } = active.segment;
         let segment = ReadSegment {
             dir: Arc::clone(&self.dir),
@@ -215,8 +219,7 @@ impl View {
             bounds: Bounds { len, until: self.next },
             bytes: file.as_ref().map(|file| SegmentBytes::File(FileArc::clone(file))),
         };
-        let place = segment.place(table.before(seq.since(name.base)));
-        (segment, place)
+        (segment, table.stretch(seq.since(name.base)))
     }
 }
 
@@ -241,16 +244,9 @@ impl Located {
                 return Err(Error::of(key, kind));
             }
             Self::Missing(error) => Err(error),
-            Self::Active(segment, place, cache) => {
-                reading.ready(segment, &cache).and_then(|segment| {
-                    let frame = segment.find(place, seq)?;
-                    Ok(Found { segment, frame })
-                })
-            }
-            Self::Closed(segment, cache) => reading.ready(segment, &cache).and_then(|segment| {
-                let frame = cache.find(&segment, seq)?;
-                Ok(Found { segment, frame })
-            }),
+            Self::Segment(segment, within, cache) => reading
+                .find(segment, within, &cache, seq)
+                .map(|(segment, frame)| Found { segment, frame }),
         };
         found.map(Some).map_err(|error| Error::below(key, &error))
     }

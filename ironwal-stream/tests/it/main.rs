@@ -15,6 +15,8 @@ mod recovery;
 #[cfg(test)]
 mod replaced;
 #[cfg(test)]
+mod stretches;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod traced;

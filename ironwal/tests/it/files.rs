@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests look at the files from outside")]
 
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// The names in a directory, sorted.
@@ -33,6 +34,11 @@ pub(crate) fn read(path: &Path) -> Vec<u8> {
 
 pub(crate) fn write(path: &Path, bytes: &[u8]) {
     fs::write(path, bytes).unwrap();
+}
+
+/// Overwrites a part; the file is never shorter meanwhile, so it may be mapped.
+pub(crate) fn write_at(path: &Path, bytes: &[u8], offset: u64) {
+    fs::OpenOptions::new().write(true).open(path).unwrap().write_all_at(bytes, offset).unwrap();
 }
 
 pub(crate) fn copy(from: &Path, to: &Path) {

@@ -45,6 +45,8 @@ mod rotation;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
+mod stretches;
+#[cfg(test)]
 mod sync_modes;
 #[cfg(test)]
 mod system;
