@@ -33,6 +33,7 @@ impl Salt {
 }
 
 /// The CRC-32 of all parts, one behind the other.
+#[inline]
 pub fn crc32(parts: &[&[u8]]) -> u32 {
     let mut crc = Crc32::new();
     for part in parts {
@@ -42,21 +43,30 @@ pub fn crc32(parts: &[&[u8]]) -> u32 {
 }
 
 /// A CRC-32 that is fed piece by piece.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Crc32(crc32fast::Hasher);
+
+impl Default for Crc32 {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Crc32 {
     /// The checksum of nothing yet.
+    #[inline]
     pub fn new() -> Self {
-        Self::default()
+        Self(crc32fast::Hasher::new())
     }
 
     /// Takes in the next bytes.
+    #[inline]
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
     /// The checksum of all bytes that were taken in.
+    #[inline]
     pub fn finish(self) -> u32 {
         self.0.finalize()
     }

@@ -23,7 +23,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::cast;
-use crate::checksum::{Crc32, Salt, crc32};
+use crate::checksum::{Salt, crc32};
 use crate::ids::SequenceNumber;
 
 /// The length of a frame header in bytes.
@@ -259,6 +259,7 @@ impl FrameHeader {
     }
 
     /// The bytes of this header at byte `offset` of the segment with this salt.
+    #[inline]
     pub fn encode(&self, salt: Salt, offset: u64) -> [u8; FRAME_HEADER_LEN] {
         let [b0, b1, b2, b3, b4, b5, b6, b7] = self.base.get().to_le_bytes();
         let [n0, n1, n2, n3] = self.entry_count.to_le_bytes();
@@ -357,6 +358,7 @@ impl FrameHeader {
         Err(FrameError::PayloadChecksum { stored: self.payload_crc, computed })
     }
 
+    #[inline]
     fn checked(self, offset: u64) -> Result<Self, FrameError> {
         let Self { kind, base, entry_count: count, payload_len, synced_len: synced, .. } = self;
         let count_fits = match kind {
@@ -435,6 +437,7 @@ impl PreparedFrame {
     ///
     /// If there is no such room or the payload is longer than [`MAX_PAYLOAD_LEN`]: callers check
     /// their limits first.
+    #[inline]
     pub(crate) fn encoded(
         kind: FrameKind,
         encoding: Encoding,
@@ -449,10 +452,13 @@ impl PreparedFrame {
             .expect("callers leave room and check the length");
         let frame_len = HEADER_LEN + padded(u64::from(payload_len));
         bytes.resize(cast::usize_from(frame_len), 0);
-        let mut crc = Crc32::new();
-        crc.update(bytes.get(FRAME_HEADER_LEN..).unwrap_or_default());
-        let payload_crc = crc.finish();
+        let payload_crc = crc32(&[bytes.get(FRAME_HEADER_LEN..).unwrap_or_default()]);
         Self { kind, encoding, entry_count, payload_len, payload_crc, bytes }
+    }
+
+    /// The memory that the frame was prepared in, for another.
+    pub fn into_memory(self) -> Vec<u8> {
+        self.bytes
     }
 
     /// How many entries the frame holds.
@@ -476,6 +482,7 @@ impl PreparedFrame {
     ///
     /// If the place is past the end of a segment file or of the numbering, or more is called synced
     /// than lies before it: the writer checks first.
+    #[inline]
     pub fn place(&mut self, at: Placement) -> &[u8] {
         let header = FrameHeader {
             kind: self.kind,

@@ -101,12 +101,30 @@ pub fn prepare_entry(
     limits: EntryLimits,
     compression: Compression,
 ) -> Result<PreparedFrame, TooLarge> {
+    prepare_entry_in(Vec::new(), entry, limits, compression)
+}
+
+/// As [`prepare_entry`], in memory whose bytes are not needed any more: that of
+/// [`PreparedFrame::into_memory`], so that who appends often need not allocate each time.
+///
+/// # Errors
+///
+/// As [`prepare_entry`].
+#[inline]
+pub fn prepare_entry_in(
+    memory: Vec<u8>,
+    entry: &[u8],
+    limits: EntryLimits,
+    compression: Compression,
+) -> Result<PreparedFrame, TooLarge> {
     check_entry(entry, limits)?;
     if let Some(bytes) = pack(entry, compression) {
         return Ok(PreparedFrame::encoded(FrameKind::Entries, Encoding::Lz4, 1, bytes));
     }
-    let mut bytes = Vec::with_capacity((FRAME_HEADER_LEN + entry.len()).next_multiple_of(8));
-    bytes.resize(FRAME_HEADER_LEN, 0);
+    let mut bytes = memory;
+    bytes.clear();
+    bytes.reserve((FRAME_HEADER_LEN + entry.len()).next_multiple_of(8));
+    bytes.extend_from_slice(&[0; FRAME_HEADER_LEN]);
     bytes.extend_from_slice(entry);
     Ok(PreparedFrame::new(FrameKind::Entries, 1, bytes))
 }
@@ -347,6 +365,21 @@ mod tests {
         let batch = payload_of(prepare_batch([b"alone"], LIMITS, RAW).unwrap().unwrap());
         assert_eq!(single, batch);
         assert_eq!(single.1, b"alone");
+    }
+
+    /// Shorter and longer than what the memory held before.
+    #[test]
+    fn nothing_of_what_was_in_the_memory_before_gets_into_a_frame() {
+        let mut memory = vec![0xEE; 64];
+        for len in [40, 3, 0, 100, 8, 99] {
+            let entry = vec![0x11; len];
+            let frame = prepare_entry_in(memory, &entry, LIMITS, RAW).unwrap();
+            let fresh = prepare_entry(&entry, LIMITS, RAW).unwrap();
+            memory = frame.clone().into_memory();
+            assert_eq!(memory, fresh.clone().into_memory());
+            assert_eq!(payload_of(frame), payload_of(fresh));
+            memory.fill(0xEE);
+        }
     }
 
     #[test]

@@ -94,6 +94,7 @@ impl SparseTable {
     ///
     /// `entry` is the number of its first entry counted from the base of the segment. Frames come in
     /// the order in which they stand.
+    #[inline]
     pub fn note(&mut self, entry: u64, offset: u64) -> Option<Point> {
         let point =
             Point { entry: u32::try_from(entry).ok()?, offset: u32::try_from(offset).ok()? };

@@ -157,6 +157,7 @@ impl SegmentWriter {
     }
 
     /// How long the file would be, sealed, if this frame were written to it.
+    #[inline]
     pub fn sealed_len_with(&self, frame: &PreparedFrame) -> u64 {
         self.position + frame.frame_len() + Seal::frame_len(self.table.points().len() + 1)
     }
@@ -171,6 +172,7 @@ impl SegmentWriter {
     /// # Panics
     ///
     /// If the segment is sealed, or the frame does not fit below the largest offset there is.
+    #[inline]
     pub fn append(
         &mut self,
         dir: &StreamDir,

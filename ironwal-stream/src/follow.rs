@@ -186,7 +186,7 @@ impl Follower<'_> {
     fn change(&self, file: Arc<dyn StorageFile>, grown: Grown) -> Option<ViewChange> {
         let Place { offset: len, seq: next } = self.at;
         let Grown { from, points } = grown;
-        (from < next).then_some(ViewChange { next, rotated: None, file, points, len })
+        (from < next).then_some(ViewChange { next, rotated: None, file: Some(file), points, len })
     }
 
     /// What readers are told of a rotation. The known end is behind the header of the next segment then.
@@ -201,8 +201,8 @@ impl Follower<'_> {
         self.table = SparseTable::default();
         ViewChange {
             next: next.base,
-            rotated: Some(RotatedView { closed, points: grown.points, active: next }),
-            file: Arc::clone(file),
+            rotated: Some(Box::new(RotatedView { closed, points: grown.points, active: next })),
+            file: Some(Arc::clone(file)),
             points: Vec::new(),
             len: self.at.offset,
         }

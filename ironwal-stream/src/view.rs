@@ -86,9 +86,9 @@ pub struct ViewChange {
     /// One past the last entry that readers may see from now on.
     pub next: SequenceNumber,
     /// The rotation, if there was one.
-    pub rotated: Option<RotatedView>,
-    /// The file of the active segment.
-    pub file: Arc<dyn StorageFile>,
+    pub rotated: Option<Box<RotatedView>>,
+    /// The file of the active segment, if readers were not given it yet.
+    pub file: Option<Arc<dyn StorageFile>>,
     /// Where frames of the active segment are.
     pub points: Vec<Point>,
     /// How many bytes of the active segment readers may look at.

@@ -33,18 +33,32 @@ pub struct WriteSide {
     options: StreamOptions,
     next: SequenceNumber,
     writer: SegmentWriter,
-    file: Option<Arc<dyn StorageFile>>,
+    file: Option<ActiveFile>,
     /// The index, with room for the record of the active segment, while a rotation is attempted.
     index: Option<Arc<dyn StorageFile>>,
     /// The segment that was active before, if the sync side was not told of the rotation yet.
     rotated: Option<Rotated>,
     /// The same, if readers were not told of it yet.
-    closed: Option<RotatedView>,
+    closed: Option<Box<RotatedView>>,
     /// Points of the active segment that readers were not told of yet.
     points: Vec<Point>,
     /// Readers are shown nothing that is written until everything before this number is durable.
     withheld: SequenceNumber,
     rotations: Rotations,
+}
+
+/// The file of the active segment, while it is held open.
+#[derive(Debug)]
+struct ActiveFile {
+    file: Arc<dyn StorageFile>,
+    shown: Shown,
+}
+
+/// Whether readers were given a file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Shown {
+    No,
+    Yes,
 }
 
 /// Whether the active segment may be ended.
@@ -107,7 +121,7 @@ impl WriteSide {
             options,
             next,
             writer,
-            file: Some(file),
+            file: Some(ActiveFile::new(file)),
             index: None,
             rotated: None,
             closed: None,
@@ -135,6 +149,7 @@ impl WriteSide {
     /// Whether a frame can be placed, when `mark` is what is durable.
     ///
     /// At most one sealed segment awaits its sync.
+    #[inline]
     pub fn admission(&self, frame: &PreparedFrame, mark: SyncedMark) -> Admission {
         if self.needs_rotation(frame) { self.rotation_admission(mark) } else { Admission::Now }
     }
@@ -179,6 +194,7 @@ impl WriteSide {
     }
 
     /// Whether readers may be shown what is written, when everything before `durable` is.
+    #[inline]
     pub fn may_show(&self, durable: SequenceNumber) -> bool {
         self.withheld <= durable
     }
@@ -205,6 +221,7 @@ impl WriteSide {
     /// # Panics
     ///
     /// If [`admission`](Self::admission) says to sync first.
+    #[inline]
     pub fn append(
         &mut self,
         frame: &mut PreparedFrame,
@@ -214,15 +231,15 @@ impl WriteSide {
         let Some(end) = self.next.checked_add(u64::from(frame.entry_count())) else {
             return Err(AppendError::NotWritten(self.exhausted()));
         };
-        let file = self.open()?;
-        let file = if self.needs_rotation(frame) {
+        if self.needs_rotation(frame) {
             assert!(self.admission(frame, mark) == Admission::Now, "one rotation at a time");
-            self.start_next(file, mark, now)?
-        } else {
-            file
-        };
+            self.start_next(mark, now)?;
+        }
         let at = FrameAt { base: self.next, synced_len: self.synced_len(mark) };
-        let written = self.writer.append(&self.dir, &*file, frame, at)?;
+        let Self { dir, file, writer, .. } = self;
+        let ActiveFile { file, .. } =
+            open(dir, file, writer.name()).map_err(AppendError::NotWritten)?;
+        let written = writer.append(dir, &**file, frame, at)?;
         self.points.extend(written.point);
         self.next = end;
         Ok(end)
@@ -247,8 +264,7 @@ impl WriteSide {
             return Ok(());
         }
         assert!(self.rotation_admission(mark) == Admission::Now, "one rotation at a time");
-        let file = self.open()?;
-        self.start_next(file, mark, now).map(drop)
+        self.start_next(mark, now)
     }
 
     /// Takes what readers were not told of yet.
@@ -256,8 +272,9 @@ impl WriteSide {
     /// # Errors
     ///
     /// The failure to open the file again, if it was parked.
+    #[inline]
     pub fn take_change(&mut self) -> Result<ViewChange, Error> {
-        let file = self.open_for_view()?;
+        let file = self.open()?.show();
         Ok(ViewChange {
             next: self.next,
             rotated: self.closed.take(),
@@ -273,7 +290,7 @@ impl WriteSide {
     ///
     /// The failure to open the file again, if it was parked.
     pub fn take_work(&mut self) -> Result<SyncWork, Error> {
-        let file = self.open_for_view()?;
+        let file = Arc::clone(&self.open()?.file);
         Ok(SyncWork {
             rotated: self.rotated.take(),
             name: self.writer.name(),
@@ -324,10 +341,10 @@ impl WriteSide {
 
     fn start_next(
         &mut self,
-        file: Arc<dyn StorageFile>,
         mark: SyncedMark,
         now: impl FnOnce() -> u64,
-    ) -> Result<Arc<dyn StorageFile>, AppendError> {
+    ) -> Result<(), AppendError> {
+        let file = Arc::clone(&self.open().map_err(AppendError::NotWritten)?.file);
         let Some(ordinal) = self.writer.ordinal().next() else {
             return Err(AppendError::NotWritten(self.exhausted()));
         };
@@ -344,15 +361,15 @@ impl WriteSide {
         let record = record(&self.writer, self.next);
         self.index = None;
         self.rotated = Some(Rotated { file, index, record });
-        self.closed = Some(RotatedView {
+        self.closed = Some(Box::new(RotatedView {
             closed: ClosedSegment::of(record),
             points: std::mem::take(&mut self.points),
             active: name,
-        });
+        }));
         let StreamOptions { max_segment_len, preallocation, .. } = self.options;
         self.writer = SegmentWriter::new(&self.dir, name, max_segment_len, preallocation);
-        self.file = Some(Arc::clone(&created));
-        Ok(created)
+        self.file = Some(ActiveFile::new(created));
+        Ok(())
     }
 
     /// Opens the index and reserves space for one record in it; an attempt to rotate that failed later
@@ -366,28 +383,41 @@ impl WriteSide {
         Ok(index)
     }
 
-    fn open_for_view(&mut self) -> Result<Arc<dyn StorageFile>, Error> {
-        self.open().map_err(|error| match error {
-            AppendError::NotWritten(error) | AppendError::Broken(error) => error,
-        })
-    }
-
-    fn open(&mut self) -> Result<Arc<dyn StorageFile>, AppendError> {
-        if let Some(file) = &self.file {
-            return Ok(Arc::clone(file));
-        }
-        let opened = self
-            .dir
-            .open_segment(self.writer.name(), OpenMode::ReadWrite)
-            .map_err(|error| AppendError::NotWritten(error.into()))?;
-        self.file = Some(Arc::clone(&opened));
-        Ok(opened)
+    fn open(&mut self) -> Result<&mut ActiveFile, Error> {
+        open(&self.dir, &mut self.file, self.writer.name())
     }
 
     fn exhausted(&self) -> Error {
         let path = self.dir.storage().display(self.dir.path());
         Error::new(path, ErrorKind::Exhausted)
     }
+}
+
+impl ActiveFile {
+    const fn new(file: Arc<dyn StorageFile>) -> Self {
+        Self { file, shown: Shown::No }
+    }
+
+    /// The file, for readers, if they were not given it yet.
+    fn show(&mut self) -> Option<Arc<dyn StorageFile>> {
+        match std::mem::replace(&mut self.shown, Shown::Yes) {
+            Shown::No => Some(Arc::clone(&self.file)),
+            Shown::Yes => None,
+        }
+    }
+}
+
+/// The file of the active segment, opened if it was parked.
+#[inline]
+fn open<'a>(
+    dir: &StreamDir,
+    file: &'a mut Option<ActiveFile>,
+    name: SegmentName,
+) -> Result<&'a mut ActiveFile, Error> {
+    if file.is_none() {
+        *file = Some(ActiveFile::new(dir.open_segment(name, OpenMode::ReadWrite)?));
+    }
+    Ok(file.as_mut().expect("opened above"))
 }
 
 /// The record of a segment in its present state.

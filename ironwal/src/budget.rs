@@ -87,12 +87,18 @@ impl Budget {
 
     /// Lets the coldest holders release what they hold, where that is more than the budget allows. The
     /// caller holds no lock.
+    #[inline]
     pub(crate) fn settle(&self) {
         if self.over.load(Ordering::Relaxed) {
-            self.release(|held, _| held.count > self.max);
-            let held = self.held.lock();
-            self.over.store(held.count > self.max, Ordering::Relaxed);
+            self.release_excess();
         }
+    }
+
+    #[cold]
+    fn release_excess(&self) {
+        self.release(|held, _| held.count > self.max);
+        let held = self.held.lock();
+        self.over.store(held.count > self.max, Ordering::Relaxed);
     }
 
     /// Lets a quarter of the holders release what they hold; returns how many did. The caller holds no
@@ -110,6 +116,7 @@ impl Budget {
 
     /// Runs what opens files; again, with fewer held open, while the operating system has no more and
     /// any holder can release its own. The caller holds no lock.
+    #[inline]
     pub(crate) fn with_room<R>(&self, mut run: impl FnMut() -> Result<R>) -> Result<R> {
         let may_try_again =
             |error: &Error| error.is_out_of_files() && error.outcome() == Outcome::NotWritten;

@@ -86,6 +86,8 @@ mod root_latch;
 #[cfg(not(all(test, ironwal_loom)))]
 mod segment_cache;
 #[cfg(not(all(test, ironwal_loom)))]
+mod spare;
+#[cfg(not(all(test, ironwal_loom)))]
 mod state;
 #[cfg(not(all(test, ironwal_loom)))]
 mod stats;

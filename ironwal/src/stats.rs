@@ -1,4 +1,4 @@
-//! What is counted, all the time: a few relaxed additions for each append.
+//! What is counted, all the time: a few plain additions for each append.
 
 use crate::sync::atomic::{AtomicU64, Ordering};
 
@@ -49,7 +49,7 @@ pub struct WalStats {
     pub counts: Counts,
 }
 
-/// [`Counts`] that many threads add to.
+/// [`Counts`] that are read at any time.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     appends: AtomicU64,
@@ -59,10 +59,13 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
+    /// Counts an append. The caller holds the write slot, so that nobody else counts one.
     pub(crate) fn count_append(&self, entry_count: u64, len: u64) {
-        self.appends.fetch_add(1, Ordering::Relaxed);
-        self.entries.fetch_add(entry_count, Ordering::Relaxed);
-        self.written.fetch_add(len, Ordering::Relaxed);
+        for (counter, more) in
+            [(&self.appends, 1), (&self.entries, entry_count), (&self.written, len)]
+        {
+            counter.store(counter.load(Ordering::Relaxed) + more, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn count_sync(&self) {
@@ -78,6 +81,7 @@ impl Counters {
         }
     }
 
+    /// Adds what another has counted: by any thread, so nobody counts appends here.
     pub(crate) fn add(&self, other: &Self) {
         let Counts { append_count, entry_count, written_len, sync_count } = other.read();
         self.appends.fetch_add(append_count, Ordering::Relaxed);

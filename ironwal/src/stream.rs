@@ -5,13 +5,14 @@ use std::ops::{Bound, Range, RangeBounds};
 use bytes::Bytes;
 use ironwal_format::SequenceNumber;
 use ironwal_format::frame::PreparedFrame;
-use ironwal_format::payload::{Compression, prepare_batch, prepare_entry};
+use ironwal_format::payload::{Compression, prepare_batch, prepare_entry_in};
 
 use crate::batch::Batch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::iter::Iter;
 use crate::options::SyncMode;
 use crate::segment_cache::Reading;
+use crate::spare;
 use crate::state::{Commit, StreamState};
 use crate::stats::StreamStats;
 use crate::sync::{Arc, FileArc};
@@ -52,15 +53,19 @@ impl Stream {
     /// it is unknown whether the entry is durable, and the stream is fenced until
     /// [`Wal::reopen`](crate::Wal::reopen).
     pub fn append(&self, entry: impl AsRef<[u8]>) -> Result<u64> {
-        let options = self.wal.shared.options;
-        let mut frame = prepare_entry(entry.as_ref(), options.stream.entries, options.compression)
-            .map_err(|error| self.too_large(error))?;
+        let options = &self.wal.shared.options;
+        let (entry, limits) = (entry.as_ref(), options.stream.entries);
+        let mut prepared = prepare_entry_in(spare::take(), entry, limits, options.compression);
+        let frame = prepared.as_mut().map_err(|error| self.too_large(*error))?;
         let commit = match options.sync_mode {
             SyncMode::Strict => Commit::Durable,
             SyncMode::BatchOnly | SyncMode::Async => Commit::Written,
         };
-        let end = self.state.append(&mut frame, commit)?;
-        Ok(end.get() - 1)
+        let appended = self.state.append(frame, commit);
+        if let Ok(frame) = prepared {
+            spare::keep(frame.into_memory());
+        }
+        Ok(appended?.get() - 1)
     }
 
     /// Appends entries as one frame, which is committed when this returns: durable in

@@ -120,9 +120,11 @@ impl View {
     }
 
     /// Lets readers see what was committed.
+    #[inline]
     pub(crate) fn apply(&mut self, change: ViewChange) {
         let ViewChange { next, rotated, file, points, len } = change;
-        if let Some(RotatedView { closed, points, active: name }) = rotated {
+        if let Some(rotated) = rotated {
+            let RotatedView { closed, points, active: name } = *rotated;
             let mut ended = Closed::new(closed);
             if let Some(Active { mut segment, cache }) = self.active.take() {
                 segment.table.extend(points);
@@ -135,7 +137,9 @@ impl View {
             self.active = Some(Active::new(segment));
         }
         if let Some(Active { segment, .. }) = &mut self.active {
-            segment.file = Some(file);
+            if let Some(file) = file {
+                segment.file = Some(file);
+            }
             segment.len = len;
             segment.table.extend(points);
         }

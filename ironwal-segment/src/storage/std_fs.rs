@@ -275,7 +275,8 @@ impl StorageFile for StdFile {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        self.file.write_at(bytes, offset)
+        // Not std's: in a program with threads, libc's makes each call a place to be cancelled at.
+        Ok(rustix::io::pwrite(&self.file, bytes, offset)?)
     }
 
     fn file_len(&self) -> io::Result<u64> {

@@ -306,6 +306,27 @@ fn what_is_withheld_is_shown_when_everything_in_front_is_durable() {
     assert!(stream.write.may_show(number(2)) && stream.write.may_show(number(3)));
 }
 
+/// When the stream was opened, after it was parked, and when a segment begins.
+#[test]
+fn readers_are_given_each_file_once() {
+    let world = World::of_entries(3);
+    let mut stream = world.create();
+    let mut mark = stream.write.written_mark();
+    let mut given = Vec::new();
+    for n in 0..5 {
+        append_here_or_next(&mut stream, mark);
+        let change = stream.write.take_change().unwrap();
+        assert_eq!(change.next, SequenceNumber::new(n + 1));
+        given.push((change.file.is_some(), change.rotated.is_some()));
+        mark = sync(&mut stream);
+        if n == 1 {
+            stream.write.park(mark);
+        }
+    }
+    let (again, opened, rotated) = ((false, false), (true, false), (true, true));
+    assert_eq!(given, [opened, again, opened, rotated, again]);
+}
+
 #[test]
 fn a_stream_that_is_fenced_lets_go_of_all_its_files() {
     let (_, _, mut stream, mark) = filled(1);

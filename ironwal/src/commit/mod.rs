@@ -15,7 +15,9 @@
 //! - every lead ends, also by panic, and tells all who wait; once stopped, by a fence or by
 //!   closing, a group never syncs again, and the first reason stays;
 //! - nobody is answered with the stop while a leader is still out: its sync may yet cover what they
-//!   wrote.
+//!   wrote;
+//! - how far all is durable, and that there is a reason to stop, is changed under the mutex and told
+//!   without it: late to who has not learned of it otherwise, never to who has.
 //!
 //! Lock order: the group's mutex comes after the stream's write lock and after whatever `sync`
 //! takes, and is held for a few instructions: never during `sync`, never while another lock is
@@ -31,7 +33,7 @@ use std::{mem, time::Duration};
 
 use crate::sync::{
     Condvar, Instant, Mutex, MutexGuard,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     thread,
 };
 
@@ -55,6 +57,10 @@ pub(crate) struct GroupCommit<S, E> {
     moved: Condvar,
     /// How many have said that they will come. A hint: no answer depends on it.
     on_way: AtomicUsize,
+    /// `State::durable`, for who has not got the lock: stored under it.
+    durable: AtomicU64,
+    /// Whether a fence was put up, or the group has stopped: set under the lock, for ever.
+    has_reason: AtomicBool,
 }
 
 /// The announcement of a commit: taken before the write lock, so that a leader knows whom to wait
@@ -118,6 +124,8 @@ where
             }),
             moved: Condvar::new(),
             on_way: AtomicUsize::new(0),
+            durable: AtomicU64::new(durable),
+            has_reason: AtomicBool::new(false),
         }
     }
 
@@ -157,13 +165,19 @@ where
             }
             Phase::Stopped(_) => None,
         };
+        self.has_reason.store(true, Ordering::Release);
         // Nobody sleeps while nobody leads: there is nobody to wake.
         drop(state);
         drop(dropped);
     }
 
-    /// Why nothing can be committed any more, if so.
+    /// Why nothing can be committed any more, if so. Asked for each append, and so without the lock
+    /// as long as there is no reason: whoever has learned of one sees it here.
+    #[inline]
     pub(crate) fn fenced(&self) -> Option<E> {
+        if !self.has_reason.load(Ordering::Acquire) {
+            return None;
+        }
         match &self.state.lock().phase {
             Phase::Idle(_) => None,
             Phase::Led { fence } => fence.clone(),
@@ -171,9 +185,9 @@ where
         }
     }
 
-    /// The end before which everything is durable.
+    /// The end before which everything is durable. Takes no lock: it is asked for each append.
     pub(crate) fn durable(&self) -> u64 {
-        self.state.lock().durable
+        self.durable.load(Ordering::Acquire)
     }
 
     /// Runs `run` with the sync side, after whoever leads: nobody else syncs meanwhile. It returns what
@@ -425,10 +439,14 @@ impl<S, E> Drop for Lead<'_, S, E> {
         }
         if state.durable < self.durable {
             state.durable = self.durable;
+            self.group.durable.store(self.durable, Ordering::Release);
             let before = state.pending.len();
             state.pending.retain(|&end| end > self.durable);
             let answered = before - state.pending.len();
             state.gathering.learn(answered, self.gathered, self.synced);
+        }
+        if let Phase::Stopped(_) = next {
+            self.group.has_reason.store(true, Ordering::Release);
         }
         state.enter(next);
         drop(state);

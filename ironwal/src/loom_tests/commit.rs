@@ -33,7 +33,7 @@ impl<S> Stream<S> {
 /// moved.)
 ///
 /// Catches: taking the covered end after the sync; publishing it before the sync; not waking those
-/// who wait; waking one of them only.
+/// who wait; waking one of them only; a durable end that is told to nobody without the lock.
 #[test]
 fn each_append_is_acknowledged_after_a_sync_that_began_after_its_write() {
     loom::model(|| {
@@ -79,7 +79,8 @@ fn gathering_delays_nobody_for_ever() {
 /// L6: after a failed sync nobody gets `Ok`, and nobody syncs again: a second sync would report
 /// success for pages that the first has lost.
 ///
-/// Catches: giving the sync side back after a failure; telling only the leader.
+/// Catches: giving the sync side back after a failure; telling only the leader; a failure that nobody
+/// sees without the lock.
 #[test]
 fn a_failed_sync_is_everybodys_error_and_the_last_sync() {
     loom::model(|| {
@@ -111,7 +112,7 @@ fn a_failed_sync_is_everybodys_error_and_the_last_sync() {
 /// and what the sync covered is acknowledged, also to those who only waited.
 ///
 /// Catches: a success that lifts the fence; answering those who wait before the leader has ended; a
-/// fence that is lost if a leader is out.
+/// fence that is lost if a leader is out, or that nobody sees without the lock.
 #[test]
 fn a_fence_stays_and_what_a_sync_covered_is_acknowledged() {
     loom::model(|| {

@@ -99,11 +99,23 @@ struct WriteSide {
     room: u64,
     next: u64,
     active: Name,
-    file: Option<Rc<Handle>>,
+    file: Option<ActiveFile>,
     rotated: Option<Rotated>,
     closed: Option<Closed>,
     withheld: u64,
     rotations: Rotations,
+}
+
+/// `ironwal_stream::ActiveFile`.
+struct ActiveFile {
+    file: Rc<Handle>,
+    shown: Shown,
+}
+
+#[derive(Eq, PartialEq)]
+enum Shown {
+    No,
+    Yes,
 }
 
 #[derive(Eq, PartialEq)]
@@ -129,7 +141,7 @@ struct ViewChange {
     next: u64,
     closed: Option<Closed>,
     active: Name,
-    file: Rc<Handle>,
+    file: Option<Rc<Handle>>,
 }
 
 /// `ironwal_stream::SyncSide`.
@@ -194,7 +206,7 @@ impl Stream {
             room,
             next: 0,
             active,
-            file: Some(file),
+            file: Some(ActiveFile::new(file)),
             rotated: None,
             closed: None,
             withheld: 0,
@@ -651,11 +663,11 @@ impl WriteSide {
     }
 
     fn append(&mut self, mark: SyncedMark) -> Result<u64, Refused> {
-        let mut file = self.open();
         if self.needs_rotation() {
             assert!(matches!(self.admission(mark), Admission::Now), "one rotation at a time");
-            file = self.start_next(&file);
+            self.start_next();
         }
+        let file = Rc::clone(&self.open().file);
         self.disk.write(&file, self.next)?;
         self.next += 1;
         Ok(self.next)
@@ -663,31 +675,30 @@ impl WriteSide {
 
     fn rotate(&mut self) {
         if self.next > self.active.base {
-            let file = self.open();
-            self.start_next(&file);
+            self.start_next();
         }
     }
 
-    fn start_next(&mut self, file: &Rc<Handle>) -> Rc<Handle> {
+    fn start_next(&mut self) {
+        let file = Rc::clone(&self.open().file);
         let index = self.disk.open_index();
-        self.disk.seal(file);
+        self.disk.seal(&file);
         let name = self.active;
         self.active = Name { ordinal: name.ordinal + 1, base: self.next };
         let created = self.disk.create(self.active.ordinal, self.active.base);
-        self.rotated = Some(Rotated { file: Rc::clone(file), index, ordinal: name.ordinal });
+        self.rotated = Some(Rotated { file, index, ordinal: name.ordinal });
         self.closed = Some(Closed { name, until: self.next, cache: SegmentCache::new() });
-        self.file = Some(Rc::clone(&created));
-        created
+        self.file = Some(ActiveFile::new(created));
     }
 
     fn take_change(&mut self) -> ViewChange {
-        let file = self.open();
+        let file = self.open().show();
         let Self { next, active, .. } = *self;
         ViewChange { next, closed: self.closed.take(), active, file }
     }
 
     fn take_work(&mut self) -> SyncWork {
-        let file = self.open();
+        let file = Rc::clone(&self.open().file);
         SyncWork { rotated: self.rotated.take(), file, mark: self.written_mark() }
     }
 
@@ -706,9 +717,22 @@ impl WriteSide {
         self.rotated = None;
     }
 
-    fn open(&mut self) -> Rc<Handle> {
+    fn open(&mut self) -> &mut ActiveFile {
         let ordinal = self.active.ordinal;
-        Rc::clone(self.file.get_or_insert_with(|| self.disk.open_to_write(ordinal)))
+        self.file.get_or_insert_with(|| ActiveFile::new(self.disk.open_to_write(ordinal)))
+    }
+}
+
+impl ActiveFile {
+    const fn new(file: Rc<Handle>) -> Self {
+        Self { file, shown: Shown::No }
+    }
+
+    fn show(&mut self) -> Option<Rc<Handle>> {
+        match std::mem::replace(&mut self.shown, Shown::Yes) {
+            Shown::No => Some(Rc::clone(&self.file)),
+            Shown::Yes => None,
+        }
     }
 }
 
@@ -744,7 +768,9 @@ impl View {
             ended.cache = was_active.cache;
             self.closed.push(ended);
         }
-        self.active.file = Some(file);
+        if let Some(file) = file {
+            self.active.file = Some(file);
+        }
         self.next = next;
     }
 

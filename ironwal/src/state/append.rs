@@ -43,6 +43,7 @@ impl StreamState {
         appended.map_err(|error| self.explain(error, None))
     }
 
+    #[inline]
     fn append_and_commit(
         self: &Arc<Self>,
         frame: &mut PreparedFrame,
@@ -142,6 +143,7 @@ impl StreamState {
         Ok(if write.is_rotation_due() { Placed::CommittedInNext } else { Placed::Committed })
     }
 
+    #[inline]
     pub(super) fn publish(&self, change: ViewChange) {
         if let ViewSlot::Open(view) = &mut *self.view.write() {
             view.apply(change);

@@ -15,6 +15,7 @@ use crate::view::View;
 
 impl StreamState {
     /// Opens the stream if it was not, and makes it if there is none.
+    #[inline]
     pub(super) fn open_for_append(self: &Arc<Self>, slot: &mut WriteSlot) -> Result<()> {
         self.open_if_unopened(slot)?;
         if !matches!(slot, WriteSlot::Absent) {
@@ -47,6 +48,7 @@ impl StreamState {
     }
 
     /// Opens the stream, and so recovers it, if it was not.
+    #[inline]
     pub(super) fn open_if_unopened(self: &Arc<Self>, slot: &mut WriteSlot) -> Result<()> {
         if !matches!(slot, WriteSlot::Unopened) {
             return Ok(());
