@@ -1,9 +1,13 @@
 //! Locks, atomics, threads and the clock: the one module that says whose they are.
 //!
-//! In a build the locks are `parking_lot`'s and the rest is std's; in the models of `loom_tests`
+//! In a build the reader-writer lock is `parking_lot`'s and the rest is std's; in the models of `loom_tests`
 //! (`--cfg ironwal_loom`) everything is loom's. The shapes are the same in both: `lock()` gives the
 //! guard itself, `wait` takes the guard and gives it back, so that no code above this module knows
 //! which of the two it runs on.
+//!
+//! The mutex is std's for the sake of its condition variable: `parking_lot`'s hands all who are woken over to
+//! the mutex, which wakes them one after the other, each when the one before lets go. Of 16 threads that share
+//! a sync the last then returned later than another sync would have taken, and they did little more than half as much.
 //!
 //! Invariants: nobody else in this crate names `std::sync`, `std::thread`, `parking_lot` or `loom`;
 //! no lock is ever poisoned: what must not be seen half done after a panic says so with a guard of
@@ -13,15 +17,18 @@
 //! progress may hang on one; nothing for files under loom, whose `Arc` holds no trait object: what
 //! names a `FileArc` is not compiled for the models.
 
+use std::sync::{PoisonError, TryLockError};
+
 #[cfg(not(all(test, ironwal_loom)))]
 mod imp {
+    pub(super) use std::sync as waiting;
     pub(crate) use std::{
-        sync::{Arc, OnceLock, Weak, atomic},
+        sync::{Arc, MutexGuard, OnceLock, Weak, atomic},
         thread,
         time::Instant,
     };
 
-    pub(crate) use parking_lot::{Mutex, MutexGuard, RwLock};
+    pub(crate) use parking_lot::RwLock;
 
     /// For files and storages, whose type is not known.
     pub(crate) type FileArc<T> = Arc<T>;
@@ -33,37 +40,13 @@ mod imp {
 
     /// How many shards a map of streams has: a power of two.
     pub(crate) const SHARD_COUNT: usize = 64;
-
-    /// `parking_lot`'s condition variable in std's shape.
-    #[derive(Debug)]
-    pub(crate) struct Condvar(parking_lot::Condvar);
-
-    impl Condvar {
-        /// A condition that nobody waits for.
-        pub(crate) const fn new() -> Self {
-            Self(parking_lot::Condvar::new())
-        }
-
-        /// Gives the lock back, sleeps until woken, and takes it again. May wake for no reason.
-        pub(crate) fn wait<'a, T>(&self, mut guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
-            self.0.wait(&mut guard);
-            guard
-        }
-
-        /// Wakes all who wait.
-        pub(crate) fn notify_all(&self) {
-            self.0.notify_all();
-        }
-    }
 }
 
 #[cfg(all(test, ironwal_loom))]
 mod imp {
-    use std::{
-        sync::{PoisonError, TryLockError},
-        time::Duration,
-    };
+    use std::{sync::PoisonError, time::Duration};
 
+    pub(super) use loom::sync as waiting;
     pub(crate) use loom::{
         sync::{Arc, MutexGuard, RwLockReadGuard, RwLockWriteGuard, atomic},
         thread,
@@ -92,31 +75,6 @@ mod imp {
         }
     }
 
-    /// loom's mutex in `parking_lot`'s shape.
-    #[derive(Debug)]
-    pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
-
-    impl<T> Mutex<T> {
-        /// An unlocked mutex.
-        pub(crate) fn new(value: T) -> Self {
-            Self(loom::sync::Mutex::new(value))
-        }
-
-        /// Waits for the lock.
-        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner)
-        }
-
-        /// Takes the lock, if nobody has it.
-        pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-            match self.0.try_lock() {
-                Ok(guard) => Some(guard),
-                Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-                Err(TryLockError::WouldBlock) => None,
-            }
-        }
-    }
-
     /// loom's reader-writer lock in `parking_lot`'s shape.
     #[derive(Debug)]
     pub(crate) struct RwLock<T>(loom::sync::RwLock<T>);
@@ -137,27 +95,59 @@ mod imp {
             self.0.write().unwrap_or_else(PoisonError::into_inner)
         }
     }
-
-    /// loom's condition variable without its `LockResult`.
-    #[derive(Debug)]
-    pub(crate) struct Condvar(loom::sync::Condvar);
-
-    impl Condvar {
-        /// A condition that nobody waits for.
-        pub(crate) fn new() -> Self {
-            Self(loom::sync::Condvar::new())
-        }
-
-        /// Gives the lock back, sleeps until woken, and takes it again.
-        pub(crate) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
-            self.0.wait(guard).unwrap_or_else(PoisonError::into_inner)
-        }
-
-        /// Wakes all who wait.
-        pub(crate) fn notify_all(&self) {
-            self.0.notify_all();
-        }
-    }
 }
 
 pub(crate) use imp::*;
+
+/// A mutex that is never poisoned.
+#[derive(Debug, Default)]
+pub(crate) struct Mutex<T>(waiting::Mutex<T>);
+
+impl<T> Mutex<T> {
+    /// An unlocked mutex.
+    pub(crate) fn new(value: T) -> Self {
+        Self(waiting::Mutex::new(value))
+    }
+
+    /// Waits for the lock.
+    #[inline]
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the lock, if nobody has it.
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        match self.0.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// What it holds.
+    #[cfg(not(all(test, ironwal_loom)))]
+    pub(crate) fn into_inner(self) -> T {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A condition variable for such a mutex.
+#[derive(Debug)]
+pub(crate) struct Condvar(waiting::Condvar);
+
+impl Condvar {
+    /// A condition that nobody waits for.
+    pub(crate) fn new() -> Self {
+        Self(waiting::Condvar::new())
+    }
+
+    /// Gives the lock back, sleeps until woken, and takes it again. May wake for no reason.
+    pub(crate) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+        self.0.wait(guard).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes all who wait.
+    pub(crate) fn notify_all(&self) {
+        self.0.notify_all();
+    }
+}
