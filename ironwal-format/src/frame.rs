@@ -210,6 +210,7 @@ impl FrameHeader {
     ///
     /// A [`FrameError`] that says what is wrong; the checksum is judged before any field but the
     /// marker.
+    #[inline]
     pub fn decode(
         bytes: &[u8; FRAME_HEADER_LEN],
         salt: Salt,
@@ -337,6 +338,7 @@ impl FrameHeader {
     /// # Errors
     ///
     /// [`FrameError::PayloadChecksum`], and [`FrameError::Cut`] when `padded` is shorter than that.
+    #[inline]
     pub fn check_payload(&self, padded: &[u8]) -> Result<(), FrameError> {
         let available = cast::u64_from(padded.len());
         if available != self.padded_len() {
@@ -351,6 +353,7 @@ impl FrameHeader {
     /// # Errors
     ///
     /// [`FrameError::PayloadChecksum`].
+    #[inline]
     pub const fn check_payload_crc(&self, computed: u32) -> Result<(), FrameError> {
         if computed == self.payload_crc {
             return Ok(());

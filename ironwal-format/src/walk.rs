@@ -102,6 +102,7 @@ pub enum Step {
 /// # Errors
 ///
 /// Those of the source.
+#[inline]
 pub fn step<S: Source>(
     source: &mut S,
     salt: Salt,
@@ -112,7 +113,7 @@ pub fn step<S: Source>(
         return Ok(Step::End);
     }
     let len = bounds.len.min(source.len());
-    let (error, mut from) = match header_at(source, salt, at.offset, len)? {
+    let (error, from) = match header_at(source, salt, at.offset, len)? {
         Ok(header) => {
             let next = Place { offset: at.offset + header.frame_len(), seq: header.end() };
             let error = if header.kind() != FrameKind::Entries {
@@ -126,6 +127,19 @@ pub fn step<S: Source>(
         }
         Err(error) => (error, at.offset + FRAME_ALIGNMENT),
     };
+    hole(source, salt, at, bounds, (error, from))
+}
+
+/// The hole that a frame leaves that is not there, until the next header behind `from`.
+#[cold]
+fn hole<S: Source>(
+    source: &mut S,
+    salt: Salt,
+    at: Place,
+    bounds: Bounds,
+    (error, mut from): (FrameError, u64),
+) -> Result<Step, S::Error> {
+    let len = bounds.len.min(source.len());
     let next = loop {
         let Some((offset, found)) = find_header(source, salt, from, len)? else {
             break Place { offset: len.max(from), seq: bounds.until };
@@ -142,6 +156,7 @@ pub fn step<S: Source>(
 }
 
 /// The header at `offset`, if it is valid and its frame ends at or before `len`.
+#[inline]
 pub(crate) fn header_at<S: Source>(
     source: &mut S,
     salt: Salt,

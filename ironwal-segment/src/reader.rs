@@ -99,6 +99,7 @@ impl Frame {
     /// # Panics
     ///
     /// If the frame does not hold that entry.
+    #[inline]
     pub fn entry(&self, seq: SequenceNumber) -> Result<Bytes, FrameError> {
         Ok(self.payload.slice(self.range(seq)?))
     }
@@ -112,6 +113,7 @@ impl Frame {
     /// # Panics
     ///
     /// As [`entry`](Self::entry).
+    #[inline]
     pub fn into_entry(self, seq: SequenceNumber) -> Result<Bytes, FrameError> {
         let range = self.range(seq)?;
         let mut payload = self.payload;
@@ -120,6 +122,7 @@ impl Frame {
         Ok(payload)
     }
 
+    #[inline]
     fn range(&self, seq: SequenceNumber) -> Result<Range<usize>, FrameError> {
         let index = seq.get().checked_sub(self.base().get()).and_then(|n| u32::try_from(n).ok());
         let index = index.expect("the frame holds the entry");
@@ -200,6 +203,7 @@ impl SegmentReader {
     /// # Errors
     ///
     /// Those of the operating system: nothing is known of the frame then.
+    #[inline]
     pub fn read(&mut self, at: Place) -> Result<Read, Error> {
         match self.step(at)? {
             Step::End => Ok(Read::End),
@@ -311,10 +315,12 @@ impl SegmentReader {
         Ok(payload.ok().and_then(|payload| Seal::decode(&payload).ok()).map(|seal| seal.table))
     }
 
+    #[inline]
     fn step(&mut self, at: Place) -> Result<Step, Error> {
         step(&mut self.source, self.salt, at, self.bounds).map_err(|source| self.io(source))
     }
 
+    #[inline]
     fn payload(
         &mut self,
         offset: u64,
@@ -324,6 +330,7 @@ impl SegmentReader {
     }
 
     /// The plain payload, without padding, of a frame whose header is valid and lies within the bounds.
+    #[inline]
     fn read_payload(
         &mut self,
         offset: u64,

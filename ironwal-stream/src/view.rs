@@ -338,6 +338,7 @@ impl Cursor {
     /// # Errors
     ///
     /// The failure of the machine; the same frame may be tried again.
+    #[inline]
     pub fn read(&mut self) -> Result<CursorItem, Error> {
         Ok(match self.reader.read(self.at)? {
             Read::Frame(frame, next) => {

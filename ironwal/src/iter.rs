@@ -140,7 +140,7 @@ impl Iter {
                     }
                 });
             }
-            match self.read_with_room() {
+            match self.read() {
                 Ok(CursorItem::Frame(frame)) => self.frame = Some(frame),
                 Ok(CursorItem::Lost(error, next)) => {
                     // What was truncated or deleted is no damage, nor is what has come in its place. That
@@ -184,20 +184,29 @@ impl Iter {
         }
     }
 
-    /// As [`read`](Self::read); again, with fewer files held open, where there are none to be had.
+    /// Reads the next frame, out of the segment that holds the next entry.
+    #[inline]
+    fn read(&mut self) -> Result<CursorItem> {
+        match &mut self.cursor {
+            // What it reads from is open.
+            Some(cursor) => cursor.read().map_err(|error| Error::below(&self.stream, &error)),
+            None => self.read_with_room(),
+        }
+    }
+
+    /// As [`read_next_segment`](Self::read_next_segment); again, with fewer files held open, where there
+    /// are none to be had.
     fn read_with_room(&mut self) -> Result<CursorItem> {
         let files = Arc::clone(&self.reading.files);
-        let read =
-            files.with_room(|| self.read().map_err(|error| Error::below(&self.stream, &error)));
+        let read = files.with_room(|| {
+            self.read_next_segment().map_err(|error| Error::below(&self.stream, &error))
+        });
         self.reading.settle();
         read
     }
 
-    /// Reads the next frame, out of the segment that holds the next entry.
-    fn read(&mut self) -> Result<CursorItem, StreamError> {
-        if let Some(cursor) = &mut self.cursor {
-            return cursor.read();
-        }
+    /// Opens the segment that holds the next entry, and reads the first frame.
+    fn read_next_segment(&mut self) -> Result<CursorItem, StreamError> {
         self.asked = Asked::No;
         let part = self.snapshot.as_ref().map_or(Part::End, |snapshot| snapshot.part(self.at));
         let (opened, end) = match part {
