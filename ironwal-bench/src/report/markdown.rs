@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use super::machine::Machine;
 use super::trace::Calls;
-use super::{Outcome, Settings, head, number_of};
+use super::{Outcome, Settings, head, number_of, overview};
 use crate::contender::{Contender, Kind};
 use crate::sample::range;
 
@@ -28,6 +28,7 @@ pub(super) fn report(
         let divisor = settings.effort.divisor;
         writeln!(text, "**Everything that is counted was divided by {divisor}.**\n")?;
     }
+    overview::table(&mut text, outcomes)?;
     goals(&mut text, outcomes)?;
     durability(&mut text, outcomes, calls)?;
     for outcome in outcomes {

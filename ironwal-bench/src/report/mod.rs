@@ -2,6 +2,7 @@
 
 pub(crate) mod machine;
 mod markdown;
+mod overview;
 pub(crate) mod page;
 pub(crate) mod plot;
 pub(crate) mod sheet;
@@ -179,6 +180,7 @@ fn write(
     let out = &settings.out;
     std::fs::write(out.join("report.md"), markdown::report(settings, machine, outcomes, calls)?)?;
     std::fs::write(out.join("report.json"), json(settings, machine, outcomes, calls)?)?;
+    overview::picture(&out.join(page::OVERVIEW), outcomes)?;
     let mut plots = Vec::new();
     for outcome in outcomes {
         let name = format!("{}.svg", outcome.workload.id);

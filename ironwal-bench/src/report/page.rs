@@ -11,6 +11,9 @@ table{border-collapse:collapse}td,th{padding:.2em .7em;border-bottom:1px solid #
 td:first-child,th:first-child{text-align:left}.missed{color:#a00;font-weight:bold}\
 img{max-width:100%;display:block;margin:1.5em 0 .5em}";
 
+/// The file of the picture of all workloads.
+pub(super) const OVERVIEW: &str = "overview.svg";
+
 /// All of it; each outcome has its plot.
 pub(super) fn page(
     settings: &Settings,
@@ -31,6 +34,7 @@ pub(super) fn page(
             write!(text, "<p><a href=\"{other}.html\">IronWal {what}</a></p>")?;
         }
     }
+    write!(text, "<img src=\"{OVERVIEW}\" alt=\"all workloads at a glance\">")?;
     text.push_str("<h2>Goals</h2><table><tr><th><th>who<th>than<th>times as good<th>goal</tr>");
     for outcome in outcomes {
         for verdict in outcome.verdicts() {

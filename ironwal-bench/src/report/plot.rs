@@ -145,7 +145,7 @@ pub(crate) fn lines(path: &Path, picture: &Lines<'_>) -> Result<()> {
     Ok(())
 }
 
-fn font(size: f64, style: FontStyle) -> TextStyle<'static> {
+pub(super) fn font(size: f64, style: FontStyle) -> TextStyle<'static> {
     ("sans-serif", size).into_font().style(style).color(&BLACK)
 }
 

@@ -37,6 +37,33 @@ fn the_best_peer_is_another_log_and_perhaps_not_that_one() {
 }
 
 #[test]
+fn at_a_glance_the_best_of_each_kind_is_beside_this_log() {
+    let outcomes = [
+        outcome(
+            "W2",
+            &[
+                (Contender::Ours, 400.0),
+                (Contender::OursZeros, 600.0),
+                (Contender::Okaywal, 300.0),
+                (Contender::WalDb, 200.0),
+            ],
+        ),
+        outcome("W6", &[(Contender::Ours, 8.0), (Contender::Memory, 90.0)]),
+        outcome("W12", &[(Contender::RaftEngine, 20.0), (Contender::Ours, 10.0)]),
+        outcome("W1", &[(Contender::Okaywal, 1.0)]),
+    ];
+    let mut text = String::new();
+    overview::table(&mut text, &outcomes).expect("memory");
+    let lines: Vec<_> = text.lines().filter(|line| line.starts_with("| W")).collect();
+    let expected = [
+        "| W2: Strict, 16 threads, 1 stream | 400 /s | 600 (IronWal, zeros) | 300 (okaywal) | 2.00 |  |",
+        "| W6: Async, 1 thread | 8.00 /s |  |  |  |  |",
+        "| W12: memory of 10,000 open streams, 100 of them busy | 10.0 MB |  | 20.0 (raft-engine) | 2.00 |  |",
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
 fn who_did_not_sync_is_named() {
     let values = [Contender::Growing, Contender::Ours, Contender::WalDb, Contender::Walrus];
     let outcomes = [outcome("W1", &values.map(|contender| (contender, 1.0)))];
