@@ -82,9 +82,11 @@ impl Stretch {
         let len = u64::from(stretch_len / count);
         let is_frame_len =
             stretch_len % count == 0 && len >= HEADER_LEN && len % FRAME_ALIGNMENT == 0;
+        // A longer one was not made by taking note of each frame.
+        let is_short = u64::from(stretch_len) < POINT_INTERVAL + len;
         let before = entry.checked_sub(u64::from(self.from.entry))?;
         let is_held = before < u64::from(count);
-        (is_frame_len && is_held)
+        (is_frame_len && is_short && is_held)
             .then(|| FramePlace { offset: u64::from(self.from.offset) + before * len, len })
     }
 }
@@ -330,6 +332,7 @@ mod tests {
         {
             assert_eq!(stretch(entries, len).even_frame(10), None, "{entries} in {len}");
         }
+        assert_eq!(stretch(100, 100 * 160).even_frame(10), None, "a point was left out");
         let backwards = Stretch { until: Some(Point { entry: 9, offset: 8 }), ..even };
         assert_eq!(backwards.even_frame(10), None);
     }

@@ -244,19 +244,21 @@ impl SegmentReader {
     }
 
     /// Whether each frame from a place until another holds one entry and has this length. All their
-    /// headers are looked at, not what they hold.
+    /// headers are looked at, not what they hold, and nothing behind them.
     ///
     /// # Errors
     ///
     /// Those of the operating system.
     pub fn is_even(&mut self, from: Place, until: Place, frame_len: u64) -> Result<bool, Error> {
+        let bounds = Bounds { len: self.bounds.len.min(until.offset), ..self.bounds };
         let mut at = from;
         while at.seq < until.seq {
             let even = Place {
                 offset: at.offset + frame_len,
                 seq: at.seq.checked_add(1).unwrap_or(SequenceNumber::MAX),
             };
-            match self.step(at)? {
+            let step = step(&mut self.source, self.salt, at, bounds);
+            match step.map_err(|source| self.io(source))? {
                 Step::Frame { next, .. } if next == even => at = next,
                 Step::Frame { .. } | Step::Hole { .. } | Step::End => return Ok(false),
             }

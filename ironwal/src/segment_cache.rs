@@ -44,8 +44,18 @@ struct Kept {
     bytes: Option<KeptBytes>,
     /// Of a segment that is not appended to any more.
     table: Option<SparseTable>,
-    /// Which stretches were found to be even. Their bytes never change: what is committed stays.
+    /// Which stretches were found to be even. Their bytes never change: what is committed stays. Kept as
+    /// long as the bytes are, or the segment is appended to.
     even: StretchSet,
+    /// Whether the segment was ended that was appended to when it was first read.
+    end: End,
+}
+
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum End {
+    #[default]
+    Open,
+    Sealed,
 }
 
 /// Where in a segment an entry is looked for.
@@ -115,7 +125,7 @@ impl Reading {
             Within::Stretch(stretch) => stretch,
             Within::Table => cache.stretch(&segment, seq)?,
         };
-        let frame = cache.walk(&segment, stretch, seq)?;
+        let frame = cache.walk(&segment, (within, stretch), seq)?;
         Ok((segment, frame))
     }
 
@@ -227,12 +237,17 @@ impl SegmentCache {
     fn walk(
         &self,
         segment: &ReadSegment,
-        stretch: Option<Stretch>,
+        (within, stretch): (Within, Option<Stretch>),
         seq: SequenceNumber,
     ) -> Result<Frame, StreamError> {
         let (frame, evenness) = segment.find(stretch, seq)?;
         if let (Some(stretch), Evenness::Proven) = (stretch, evenness) {
-            self.kept.lock().even.insert(stretch.index);
+            let mut kept = self.kept.lock();
+            let is_active = matches!(within, Within::Stretch(_)) && kept.end == End::Open;
+            // Otherwise nobody would ask to let go of it.
+            if is_active || kept.bytes.is_some() {
+                kept.even.insert(stretch.index);
+            }
         }
         Ok(frame)
     }
@@ -241,8 +256,11 @@ impl SegmentCache {
     /// them nobody would ask to let go of it.
     pub(crate) fn seal(&self, table: SparseTable) {
         let mut kept = self.kept.lock();
+        kept.end = End::Sealed;
         if kept.bytes.is_some() {
             kept.table = Some(table);
+        } else {
+            kept.even = StretchSet::default();
         }
     }
 
@@ -290,7 +308,28 @@ impl Release for SegmentCache {
         if self.used.swap(false, Ordering::Relaxed) {
             return Released::No;
         }
-        let released = self.kept.try_lock().map(|mut kept| std::mem::take(&mut *kept));
+        let released = self.kept.try_lock().map(|mut kept| {
+            let end = kept.end;
+            std::mem::replace(&mut *kept, Kept { end, ..Kept::default() })
+        });
         if released.is_some() { Released::Yes } else { Released::No }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_proven_of_a_segment_goes_with_its_bytes() {
+        let cache = SegmentCache::default();
+        cache.kept.lock().even.insert(70);
+        assert!(cache.kept.lock().even.contains(70) && !cache.kept.lock().even.contains(6));
+        cache.seal(SparseTable::default());
+        assert!(!cache.kept.lock().even.contains(70), "no budget knows of it");
+        cache.kept.lock().even.insert(70);
+        assert_eq!(cache.try_release(), Released::Yes);
+        let kept = cache.kept.lock();
+        assert!(!kept.even.contains(70) && kept.end == End::Sealed);
     }
 }

@@ -11,7 +11,7 @@ use ironwal_format::names::StreamKey;
 use ironwal_format::payload::{Compression, EntryLimits, prepare_entry};
 use ironwal_format::scan::Scan;
 use ironwal_format::seal::{SEAL_TOTALS_LEN, Seal, SparseTable};
-use ironwal_format::walk::Bounds;
+use ironwal_format::walk::{Bounds, Place};
 use ironwal_format::{Ordinal, SequenceNumber, StreamId};
 use ironwal_segment::recover::{rewrite, scan_segment};
 use ironwal_segment::storage::{MapKind, MemStorage, Storage, StorageFile};
@@ -34,6 +34,8 @@ struct Odd {
     /// Reads that are right before all others are of zeros.
     right_reads: AtomicUsize,
     allocations: AtomicUsize,
+    /// How many bytes were read.
+    read_len: AtomicUsize,
     /// Where was written, and how much.
     writes: Mutex<Vec<(u64, usize)>>,
 }
@@ -41,14 +43,16 @@ struct Odd {
 impl Odd {
     fn new(below: Arc<dyn StorageFile>) -> Self {
         let right_reads = AtomicUsize::new(usize::MAX);
-        let (allocations, writes) = (AtomicUsize::new(0), Mutex::default());
-        Self { below, reserves: true, right_reads, allocations, writes }
+        let [allocations, read_len] = [(); 2].map(|()| AtomicUsize::new(0));
+        let writes = Mutex::default();
+        Self { below, reserves: true, right_reads, allocations, read_len, writes }
     }
 }
 
 impl StorageFile for Odd {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         let read = self.below.read_at(buf, offset)?;
+        self.read_len.fetch_add(read, Ordering::Relaxed);
         if self.right_reads.load(Ordering::Relaxed) == 0 {
             buf.fill(0);
         } else {
@@ -338,6 +342,33 @@ fn what_is_written_again_begins_with_the_frame_that_is_asked_for_and_leaves_noth
             assert_eq!(file.write_at(&[0xA7], start).unwrap(), 1);
         }
     }
+}
+
+/// Whatever is behind a stretch, damage for instance, is not looked through to tell whether it is even.
+#[test]
+fn a_stretch_is_proven_even_by_its_own_headers() {
+    const COUNT: usize = 5000;
+    let (dir, file) = empty();
+    let ends = append_lens(&dir, &*file, &vec![8; COUNT]);
+    let place = |n: u64| Place {
+        offset: dir.header_len() + n * FRAME_LEN,
+        seq: SequenceNumber::new(NAME.base.get() + n),
+    };
+    let is_even = |from, until, frame_len| {
+        let odd = Arc::new(Odd::new(Arc::clone(&file)));
+        let bytes = SegmentBytes::File(Arc::<Odd>::clone(&odd));
+        let bounds = Bounds { len: *ends.last().unwrap(), until: place(COUNT as u64).seq };
+        let mut reader = SegmentReader::new(Arc::clone(&dir), NAME, bytes, bounds, 64).unwrap();
+        let is_even = reader.is_even(place(from), place(until), frame_len).unwrap();
+        (is_even, odd.read_len.load(Ordering::Relaxed))
+    };
+    assert!(is_even(10, 20, FRAME_LEN).0);
+    assert!(!is_even(10, 20, FRAME_LEN + 8).0);
+    let zeros = vec![0; usize::try_from(ends[COUNT - 1] - ends[14]).unwrap()];
+    assert_eq!(file.write_at(&zeros, ends[14]).unwrap(), zeros.len());
+    let (is_even, read_len) = is_even(10, 20, FRAME_LEN);
+    assert!(!is_even);
+    assert!(read_len < 4096, "{read_len} bytes were read to tell of 400");
 }
 
 #[test]
