@@ -48,9 +48,11 @@ fn is_kept(path: &str, bytes: &[u8], after: &Files, model: &Model) -> bool {
     let is_gone = |base: SequenceNumber, ordinal| {
         let Ok(key) = StreamKey::decode_dir_name(dir) else { return false };
         let may_be = |seq| model.may_be_truncated(key.as_str(), seq);
-        // One without entries has the base of the next.
-        let is_below = || first_ordinal(dir, after).is_some_and(|first| ordinal < first);
-        may_be(base.get()) || base.get().checked_sub(1).is_some_and(may_be) && is_below()
+        // One without entries has the base of the next, and goes with what is in front of it; at number 0 that
+        // is nothing.
+        let is_empty =
+            || first_segment(dir, after).is_some_and(|(at, first)| ordinal < at && base == first);
+        may_be(base.get()) || base.get().checked_sub(1).is_none_or(may_be) && is_empty()
     };
     let (is_stream, name) = match RootName::of(dir) {
         RootName::Stream(_) => (true, StreamFileName::of(name)),
@@ -75,16 +77,16 @@ fn is_kept(path: &str, bytes: &[u8], after: &Files, model: &Model) -> bool {
 }
 
 /// The first segment of a stream.
-fn first_ordinal(dir: &str, files: &Files) -> Option<Ordinal> {
+fn first_segment(dir: &str, files: &Files) -> Option<(Ordinal, SequenceNumber)> {
     let names = files.keys().filter_map(|path| path.strip_prefix(dir)?.strip_prefix('/'));
-    let ordinals = names.filter_map(|name| match StreamFileName::of(name) {
-        StreamFileName::Segment { ordinal, .. } => Some(ordinal),
+    let segments = names.filter_map(|name| match StreamFileName::of(name) {
+        StreamFileName::Segment { base, ordinal } => Some((ordinal, base)),
         StreamFileName::Index
         | StreamFileName::IndexTemp
         | StreamFileName::Torn { .. }
         | StreamFileName::Foreign => None,
     });
-    ordinals.min()
+    segments.min()
 }
 
 /// What is left of a making or a deletion, if it is ours; a directory is, unless anything else is in it.
