@@ -25,6 +25,8 @@ pub struct History {
     first_max: u64,
     /// What a truncation has removed that succeeded ends here: its files are gone, too.
     removed: u64,
+    /// Whether a truncation was tried at all: it may take segments that hold nothing.
+    was_truncated: bool,
     /// Segments begin with these numbers for certain: a rotation said so.
     bases: BTreeSet<u64>,
     pub(super) state: State,
@@ -108,6 +110,10 @@ impl History {
             || self.issued().nth(at) == Some(entry)
             || dropped.contains(entry)
             || buried.contains(entry)
+    }
+
+    pub(super) const fn was_truncated(&self) -> bool {
+        self.was_truncated
     }
 
     pub(super) fn issued_count(&self) -> u64 {
@@ -216,6 +222,7 @@ impl History {
         seq: u64,
         answer: &ironwal::Result<u64>,
     ) -> Result<(), Violation> {
+        self.was_truncated = true;
         let end = seq.min(self.issued_count()).max(self.first);
         // All segments are removed that hold nothing else.
         let least = self.bases.range(..=seq).next_back().copied().unwrap_or(0).max(self.first);

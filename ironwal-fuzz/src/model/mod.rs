@@ -117,6 +117,11 @@ impl Model {
         self.streams.get(key).into_iter().flatten().any(|history| history.first_max() > seq)
     }
 
+    /// Whether anybody tried to truncate the stream.
+    pub fn was_truncated(&self, key: &str) -> bool {
+        self.streams.get(key).into_iter().flatten().any(History::was_truncated)
+    }
+
     /// How many entries of all streams survive a power cut for certain.
     pub fn total_durable_count(&self) -> u64 {
         self.keys().map(|key| self.durable_count(key)).sum()

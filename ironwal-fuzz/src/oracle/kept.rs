@@ -52,7 +52,9 @@ fn is_kept(path: &str, bytes: &[u8], after: &Files, model: &Model) -> bool {
         // is nothing.
         let is_empty =
             || first_segment(dir, after).is_some_and(|(at, first)| ordinal < at && base == first);
-        may_be(base.get()) || base.get().checked_sub(1).is_none_or(may_be) && is_empty()
+        let was_truncated = || model.was_truncated(key.as_str());
+        may_be(base.get())
+            || base.get().checked_sub(1).map_or_else(was_truncated, may_be) && is_empty()
     };
     let (is_stream, name) = match RootName::of(dir) {
         RootName::Stream(_) => (true, StreamFileName::of(name)),
@@ -145,6 +147,10 @@ mod tests {
         assert_eq!(check(&[FIRST], &[]), Err(Invariant::I14));
         assert_eq!(check(&[FIRST, &second], &[&second]), Err(Invariant::I14), "nobody truncated");
         assert_eq!(check_with(&truncated(7), &[FIRST, &second], &[&second]), Ok(()));
+        let next = "s/00000000000000000000-0000000001.wal";
+        assert_eq!(check(&[FIRST, next], &[next]), Err(Invariant::I14), "nobody truncated");
+        let gone = check_with(&truncated(0), &[FIRST, next], &[next]);
+        assert_eq!(gone, Ok(()), "it holds nothing");
         let torn = format!("{SECOND}.torn");
         for kept in [FIRST, &torn] {
             let lost = check_with(&truncated(7), &[kept, &second], &[kept]);
